@@ -1,0 +1,60 @@
+# Chiron. `make run` starts the demo, `make test` tests everything, `make check` keeps the house in order.
+B      ?= build
+CC     ?= gcc
+LIBS   := libwebsockets sqlite3 jansson libsodium libjwt libcurl libzip libxml-2.0 libutf8proc libseccomp libcrypto
+WARN   := -Wall -Wextra -Wshadow -Wvla -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Werror
+CFLAGS ?= -O2 -g
+CPP    := -std=c11 -D_GNU_SOURCE -Isrc -I$(B)/gen $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+LDLIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -ldnnl -lstemmer -lgomp -lpthread -lm
+SRC    := $(filter-out src/main.c,$(sort $(wildcard src/*.c src/*/*.c)))
+OBJ    := $(SRC:src/%.c=$(B)/obj/%.o)
+UNIT   := $(sort $(wildcard test/unit/*/*_test.c))
+FUZZ   := $(sort $(wildcard test/fuzz/*_fuzz.c))
+SAN    := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g
+ASSETS := $(shell tools/embed.sh list)
+
+all: $(B)/.setup $(B)/chiron
+.DELETE_ON_ERROR:
+
+$(B)/chiron: $(B)/obj/main.o $(B)/libchiron.a
+	$(CC) $(CFLAGS) -o $@ $(B)/obj/main.o $(B)/libchiron.a $(LDFLAGS) $(LDLIBS)
+$(B)/libchiron.a: $(OBJ) $(B)/obj/assets.o
+	@rm -f $@ && ar rcs $@ $^
+$(B)/obj/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPP) $(WARN) $(CFLAGS) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/obj/assets.o: $(ASSETS) tools/embed.sh $(B)/.demo $(if $(NO_WEB),,$(B)/.web)
+	@mkdir -p $(@D) $(B)/gen && tools/embed.sh build $(B) $(if $(NO_WEB),noweb) && $(CC) -Isrc -c -o $@ $(B)/gen/assets.S
+-include $(OBJ:.o=.d) $(B)/obj/main.d
+
+# Everything from outside (Debian packages, model, exercises), once; silent and without network when nothing is missing.
+$(B)/.setup: tools/setup.sh tools/packages.txt
+	@mkdir -p $(B) && tools/setup.sh $(if $(NO_WEB),noweb) && touch $@
+setup: ; @mkdir -p $(B) && tools/setup.sh $(if $(NO_WEB),noweb) && touch $(B)/.setup
+$(B)/.demo: $(wildcard demo/*) tools/demo.py | $(B)/.setup
+	@tools/demo.py $(B)/demo && touch $@
+$(B)/.web: $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) | $(B)/.setup
+	@tools/web.sh build && touch $@
+web: ; @tools/web.sh build && touch $(B)/.web
+
+run: all ; @exec $(B)/chiron serve --demo --listen 127.0.0.1:8000 $(ARGS)
+
+# Tests run against a build of their own with sanitizers, and against the real binary.
+test: all ; @tools/test.sh $(B)
+test-unit: $(B)/.setup ; @tools/test.sh $(B) unit
+test-live: all ; @tools/test.sh $(B) live
+$(B)/asan/lib.stamp: FORCE
+	@$(MAKE) --no-print-directory B=$(B)/asan NO_WEB=$(NO_WEB) CFLAGS="$(SAN)" SETUP_DONE=1 $(B)/asan/libchiron.a $(B)/asan/chiron
+$(B)/unit/%: test/unit/%.c $(B)/libchiron.a
+	@mkdir -p $(@D)
+	$(CC) $(CPP) -Itest $(WARN) -Wno-missing-prototypes $(CFLAGS) -MMD -MP -o $@ $< $(B)/libchiron.a $(LDLIBS) -lcmocka
+unit: $(UNIT:test/unit/%.c=$(B)/unit/%)
+-include $(UNIT:test/unit/%.c=$(B)/unit/%.d)
+check: $(B)/.setup ; @tools/check.sh
+race: ; @tools/test.sh $(B) race
+fuzz: ; @tools/test.sh $(B) fuzz
+bench: all ; @bench/run.sh $(B)
+format: ; clang-format-14 -i $$(git ls-files 'src/*.[ch]' 'test/*.[ch]')
+clean: ; rm -rf $(B) web/dist web/node_modules
+FORCE:
+.PHONY: all setup web run test test-unit test-live unit check race fuzz bench format clean FORCE

@@ -1,0 +1,12 @@
+/* base/clock.h — the two clocks. Any thread. */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_BASE_CLOCK_H
+#define CHIRON_BASE_CLOCK_H
+#include <stdint.h>
+
+int64_t clock_mono_ms(void);    /* for deadlines and waits; never goes back */
+int64_t clock_mono_us(void);
+int64_t clock_unix_ms(void);    /* wall time, UTC; what is stored */
+/* "2026-01-31T08:00:00.123Z" into out[25]; returns out. */
+char *clock_iso(int64_t unix_ms, char out[25]);
+#endif

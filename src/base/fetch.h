@@ -1,0 +1,39 @@
+/* base/fetch.h — HTTP requests to others; the only user of libcurl. Blocking; any thread. TLS is verified, redirects
+ * are not followed, only http and https. The deadline is the earlier of opts and the call's; a set c->stop ends it.
+ *     struct fetch_reply r;
+ *     enum err e = fetch(c, &(struct fetch_opts){ .method = "POST", .url = u, .body = b, .body_len = n }, &r);  */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_BASE_FETCH_H
+#define CHIRON_BASE_FETCH_H
+#include <stddef.h>
+
+#include "base/call.h"
+
+struct fetch_opts {
+    const char        *method;        /* NULL: GET */
+    const char        *url;
+    const char *const *headers;       /* "Name: value", ended by NULL; may be NULL */
+    const char        *body;          /* may be NULL */
+    size_t             body_len;
+    int64_t            timeout_ms;    /* 0: LIMIT_FETCH_MS */
+    int64_t            idle_ms;       /* no byte for this long is ERR_TIMEOUT; 0: none */
+    size_t             max_bytes;     /* 0: LIMIT_FETCH_BYTES */
+    /* Streaming: called per piece of a 2xx body instead of collecting it; false ends the transfer with OK. */
+    bool (*on_data)(void *arg, const char *p, size_t n);
+    void *arg;
+    const char        *to_file;       /* write a 2xx body there (created, truncated, or appended when resume_from > 0) */
+    int64_t            resume_from;   /* sends a Range from this byte; status is then 206 or 200 */
+};
+struct fetch_reply {
+    int         status;
+    const char *body;                 /* in c->mem, NUL-terminated; error bodies too, cut at 64 KiB when streaming */
+    size_t      body_len;
+    int         retry_after_s;        /* from the header (seconds or date), -1 when absent */
+    const char *content_type;         /* in c->mem, "" when absent */
+};
+/* OK for every complete answer, whatever its status. ERR_UPSTREAM: cannot connect, broken reply; ERR_TIMEOUT;
+ * ERR_CANCELLED; ERR_TOO_LARGE. */
+MUST_CHECK enum err fetch(struct call *c, const struct fetch_opts *o, struct fetch_reply *out);
+void fetch_open(void);    /* once, before threads */
+void fetch_close(void);
+#endif

@@ -1,0 +1,59 @@
+/* base/limits.h — every maximum of the product, in one place. A buffer, queue, wait or retry that is not bounded by a
+ * name from here (or by a setting whose own maximum is here) is a bug. Units are in the names. */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_BASE_LIMITS_H
+#define CHIRON_BASE_LIMITS_H
+
+/* one request */
+#define LIMIT_REQUEST_BODY_BYTES     (1024 * 1024)        /* JSON bodies, unless the route row says less */
+#define LIMIT_UPLOAD_BYTES           (256LL * 1024 * 1024)/* one uploaded document */
+#define LIMIT_HEADER_BYTES           (16 * 1024)
+#define LIMIT_JSON_DEPTH             64
+#define LIMIT_REPLY_BYTES            (64LL * 1024 * 1024)
+#define LIMIT_ARENA_BYTES            (512LL * 1024 * 1024)
+#define LIMIT_CONNECTIONS            2048
+#define LIMIT_IDLE_SECONDS           60
+#define LIMIT_HEADER_SECONDS         10                   /* from accept to complete headers */
+#define LIMIT_BODY_SECONDS           120                  /* from headers to complete body, JSON routes */
+#define LIMIT_REQUEST_QUEUE          256                  /* waiting for a worker; then 503 + Retry-After */
+#define LIMIT_SSE_QUEUE_BYTES        (64 * 1024)          /* unsent bytes before the producer waits */
+#define LIMIT_SSE_STALL_SECONDS      30                   /* a reader that takes nothing this long is dropped */
+#define SSE_HEARTBEAT_SECONDS        15
+#define LIMIT_DEADLINE_MS            120000               /* the most a request may ask for */
+#define LIMIT_STOP_SECONDS           30                   /* graceful stop */
+
+/* texts */
+#define LIMIT_QUERY_BYTES            (32 * 1024)          /* a question or search query; more is ERR_TOO_LARGE */
+#define LIMIT_TITLE_BYTES            512
+#define LIMIT_METADATA_BYTES         (16 * 1024)
+#define LIMIT_ID_BYTES               128
+#define LIMIT_SEARCH_K               100
+#define LIMIT_EMBED_BATCH            2048                 /* texts in one embeddings request */
+
+/* documents */
+#define LIMIT_DOCUMENT_TEXT_BYTES    (64LL * 1024 * 1024) /* extracted text of one document */
+#define LIMIT_DOCUMENT_PAGES         20000
+#define LIMIT_EXTRACT_SECONDS        120                  /* CPU, whole document */
+#define LIMIT_EXTRACT_PAGE_SECONDS   20                   /* no output for this long: the child is killed */
+#define LIMIT_EXTRACT_MEMORY_BYTES   (1024LL * 1024 * 1024)
+#define LIMIT_CHUNK_CHARS            1000
+#define LIMIT_CHUNK_OVERLAP_CHARS    200
+#define LIMIT_INDEX_BYTES            (2048LL * 1024 * 1024) /* all in-memory vector rows; least recently used creator goes first */
+
+/* encoder */
+#define LIMIT_TOKENS                 256
+
+/* stores */
+#define LIMIT_OPEN_TENANTS           512
+#define LIMIT_TENANT_READERS         8                    /* read connections kept per creator */
+#define LIMIT_SQL_WAIT_MS            10000
+#define LIMIT_KV_ENTRIES             100000
+#define LIMIT_KV_BYTES               (64LL * 1024 * 1024)
+
+/* calls to others */
+#define LIMIT_FETCH_BYTES            (32LL * 1024 * 1024)
+#define LIMIT_FETCH_RETRIES          3
+#define LIMIT_FETCH_MS               60000
+#define LIMIT_RETRY_AFTER_SECONDS    30                   /* a provider asking for more is a failure now */
+
+#endif

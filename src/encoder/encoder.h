@@ -1,0 +1,50 @@
+/* encoder/encoder.h — texts to vectors with a BERT-form sentence encoder (all-MiniLM-L6-v2 by default).
+ * A loaded encoder is immutable: any number of threads may use it at once; each keeps its own scratch. Weights are
+ * mapped read-only from the model folder and packed once.
+ *     struct encoder *enc;
+ *     e = encoder_load(c, "models/all-MiniLM-L6-v2", ENCODER_BF16, &enc);
+ *     float v[384];  e = encoder_embed(c, enc, texts, NULL, n, v);           // n × dim, unit length
+ *     encoder_free(enc);                                                                                       */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_ENCODER_ENCODER_H
+#define CHIRON_ENCODER_ENCODER_H
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/call.h"
+#include "base/conf.h"
+
+extern const struct setting encoder_settings[];
+
+enum encoder_precision { ENCODER_F32, ENCODER_BF16 /* int8 is another weight form */ };
+struct encoder;
+struct wordpiece;
+
+/* folder holds model.safetensors, vocab.txt (or tokenizer.json), config.json. ERR_NOT_FOUND names the missing file;
+ * ERR_CORRUPT says what is wrong with it (bad header, shape, out of bounds, NaN). Where the CPU has no AVX-512 BF16,
+ * bf16 falls back to f32 with a warning and encoder_precision_used says so. */
+MUST_CHECK enum err encoder_load(struct call *c, const char *folder, enum encoder_precision p, struct encoder **out);
+void        encoder_free(struct encoder *e);             /* no thread may be inside; NULL allowed */
+int         encoder_dim(const struct encoder *e);        /* 384 */
+const char *encoder_name(const struct encoder *e);       /* "all-MiniLM-L6-v2": the folder's last name */
+const char *encoder_precision_used(const struct encoder *e);
+
+/* n texts (UTF-8; lens NULL: NUL-terminated; invalid bytes are dropped as the reference does) → out[n × dim], row i
+ * for text i, unit length. Each text alone decides its vector up to rounding, whatever it is batched with. Token counts
+ * after truncation (with [CLS] and [SEP]) go to tokens_out when it is not NULL. Long batches check c between packs. */
+MUST_CHECK enum err encoder_embed(struct call *c, struct encoder *e, const char *const *texts, const size_t *lens, int n,
+                                  float *out);
+MUST_CHECK enum err encoder_embed_counted(struct call *c, struct encoder *e, const char *const *texts, const size_t *lens,
+                                          int n, float *out, int *tokens_out);
+
+/* The model's tokenizer. Ids with [CLS] and [SEP], at most max_ids (≥ 2); reading stops once they are full. Any thread. */
+const struct wordpiece *encoder_wordpiece(const struct encoder *e);
+int  wordpiece_encode(const struct wordpiece *w, const char *text, size_t len, int32_t *ids, int max_ids);
+/* Tokens of a text without [CLS] and [SEP] and without limit, with the byte offset where each begins: offsets_out
+ * (when not NULL) has room for max; returns the count, never more than max. For the splitter in tokens. */
+int  wordpiece_spans(const struct wordpiece *w, const char *text, size_t len, uint32_t *offsets_out, int max);
+
+/* The process's encoder, set once by main before threads start; NULL when the product runs without one. */
+struct encoder *encoder_default(void);
+void            encoder_set_default(struct encoder *e);
+#endif

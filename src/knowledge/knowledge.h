@@ -1,0 +1,114 @@
+/* knowledge/knowledge.h — a creator's documents: take them in, find passages, take them out again.
+ * Any thread may search; adds and removes queue behind one writer per creator. Every call needs c->tenant.
+ *     struct passage *p; int n; struct search_info info;
+ *     e = search_text(c, "how do I sleep better?", &(struct search_opts){ .k = 5 }, &p, &n, &info);             */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_KNOWLEDGE_KNOWLEDGE_H
+#define CHIRON_KNOWLEDGE_KNOWLEDGE_H
+#include <jansson.h>
+
+#include "base/call.h"
+#include "base/conf.h"
+
+struct job_kind;
+extern const struct setting  knowledge_settings[];
+extern const struct job_kind ingest_kind;
+
+MUST_CHECK enum err knowledge_open(struct call *c); /* after store_open and encoder_set_default */
+void knowledge_close(void);
+
+/* ---- documents ---- */
+enum document_state { DOCUMENT_QUEUED, DOCUMENT_READY, DOCUMENT_FAILED };
+struct document {
+    const char *id;             /* "doc_…" */
+    const char *title;          /* given, else found in the text, else the file name */
+    const char *filename;       /* "" when it came as text */
+    const char *media_type;     /* by content: text/plain text/markdown text/html application/pdf …docx application/jsonl */
+    const char *language;       /* "en", "es", "" unknown */
+    const char *content_type;   /* RAG-008 type: workout goal conversation progress nutrition, or "document" */
+    const char *user_id;        /* "" shared by all users of the creator; else only this user sees it */
+    const char *sha256;         /* of the bytes */
+    const char *metadata;       /* JSON object */
+    enum document_state state;
+    const char *job_id;         /* the last ingest job */
+    const char *error;          /* NULL unless failed */
+    int64_t     size_bytes, text_bytes;
+    int         pages;          /* 0: the format has none */
+    int         chunks;
+    int         version;        /* from 1; a replacement counts up */
+    int64_t     created_ms, updated_ms;
+};
+struct ingest_opts {
+    const char *title;          /* NULL: found */
+    const char *filename;       /* NULL: none */
+    const char *content_type;   /* NULL: "document" */
+    const char *user_id;        /* NULL: shared */
+    const char *metadata;       /* JSON object text, NULL: {} */
+    const char *language;       /* NULL: detected */
+    const char *replace_id;     /* new version of this document; the old one answers until the new one is in */
+    const char *unit;           /* "characters" (default) or "tokens" (CRE-025) */
+    int         chunk_size, chunk_overlap;   /* 0: 1000 and 200 */
+};
+/* Takes the file (moved into the creator's folder under its hash; still there on an error) and queues its ingest.
+ * The same bytes again (same content_type, user, title): *known_out = true, the existing id, no job. */
+MUST_CHECK enum err document_add_file(struct call *c, const char *path, const struct ingest_opts *o, const char **document_id_out,
+                                      const char **job_id_out, bool *known_out);
+MUST_CHECK enum err document_add_text(struct call *c, const char *text, size_t n, const struct ingest_opts *o,
+                                      const char **document_id_out, const char **job_id_out, bool *known_out);
+MUST_CHECK enum err document_get(struct call *c, const char *id, struct document *out);
+MUST_CHECK enum err document_list(struct call *c, int offset, int max, struct document **out, int *n_out, int64_t *total_out);
+MUST_CHECK enum err document_remove(struct call *c, const char *id);    /* row, chunks, vectors, lexical entries: one transaction */
+/* Extracted text of one page (from 1; 0 the whole, cut at 1 MiB) with where it starts in the document's text. */
+MUST_CHECK enum err document_text(struct call *c, const char *id, int page, const char **text_out, int64_t *start_byte_out, int64_t *total_out);
+struct chunk { const char *id, *text, *heading; int page; int64_t start_byte, end_byte; int index; };
+MUST_CHECK enum err document_chunks(struct call *c, const char *id, struct chunk **out, int *n_out);
+
+/* ---- search ---- */
+enum search_mode { SEARCH_HYBRID, SEARCH_SEMANTIC, SEARCH_KEYWORD };
+struct search_opts {
+    enum search_mode mode;
+    int         k;              /* 1..LIMIT_SEARCH_K; 0: 5 */
+    float       alpha;          /* semantic share 0..1; <= 0 and !alpha_set: 0.5 */
+    bool        alpha_set;
+    float       threshold;      /* least score; 0 none. Semantic: cosine; hybrid and keyword: combined score */
+    float       min_cosine;     /* passages of a hybrid search below this cosine and without a keyword hit are dropped; 0 none */
+    const json_t *filter;       /* metadata equality {"topic":"sleep"}: text, number, bool, or list of alternatives; NULL none */
+    const char *const *types;   /* content types, NULL-ended; NULL all */
+    const char *user_id;        /* sees shared documents and this user's own; NULL: c->user_id when the caller is a user, else all shared */
+};
+struct passage {
+    const char *chunk_id, *document_id, *title, *heading, *content_type, *language;
+    const char *text;           /* UTF-8 */
+    const char *metadata;       /* the document's JSON object */
+    int         page;           /* from 1; 0 when the document has no pages */
+    int64_t     start_byte, end_byte;   /* in the document's extracted text */
+    float       score;          /* hybrid: 0..1 combined by RAG-020; semantic: cosine; keyword: BM25 normalised to 0..1 */
+    float       score_cos;      /* cosine, -2 when the semantic leg did not score it */
+    float       score_bm25;     /* raw, higher is better; 0 when the keyword leg did not find it */
+    int         rank_semantic, rank_keyword;   /* from 1; 0 not found by that leg */
+    int64_t     created_ms;
+};
+struct search_info {
+    const char *strategy;       /* "hybrid", "semantic", "keyword", or "keyword (no encoder)" … what really ran */
+    const char *model;          /* embedding model, NULL when none was used */
+    bool        cached;         /* from the query LRU */
+    int         candidates;     /* union of both legs */
+};
+/* The best k passages, best first, in c->mem. Nothing found is not an error. Stages are spans: query, embed, search.
+ * ERR_INVALID: empty text or k out of range; ERR_TOO_LARGE: over LIMIT_QUERY_BYTES; ERR_TIMEOUT. */
+MUST_CHECK enum err search_text(struct call *c, const char *text, const struct search_opts *o, struct passage **out, int *n_out,
+                                struct search_info *info);
+/* min-max to 0..1 in place; all equal: 1.0 (RAG-020). */
+void search_normalise(float *scores, int n);
+/* Shared analyser: language of a text ("en", "es", "" unsure), and its index terms (folded, stemmed, stop words dropped,
+ * fitness forms kept) as one space-separated string in c->mem. */
+const char *text_language(const char *text, size_t n);
+const char *text_terms(struct call *c, const char *text, size_t n, const char *language);
+/* Sentence ends of a text: offsets just past each sentence (abbreviations, decimals, lists minded); count returned. */
+int text_sentences(const char *text, size_t n, uint32_t *ends_out, int max);
+/* E-mail addresses, phone numbers, card and id numbers replaced by masks like [email]; in c->mem (RAG-027). */
+const char *text_mask_pii(struct call *c, const char *text, size_t n, int *masked_out);
+/* Embeds through the default encoder with both caches (RAG-023, RAG-024); out: dim floats. The model used is named. When
+ * the encoder is missing or fails the OpenAI-compatible one is used when configured (RAG-016): dim and model say so. */
+MUST_CHECK enum err embed_text(struct call *c, const char *text, size_t n, const float **out, int *dim_out, const char **model_out);
+#endif

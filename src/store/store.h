@@ -1,0 +1,52 @@
+/* store/store.h — the door of the store: opening, tenants, migrations, backup, key-value, and what may be named by
+ * rules without SQL. SQL itself goes through store/db.h, which only *_store.c files include.
+ *     e = store_open(&c, "/var/lib/chiron");
+ *     e = tenant_open(&c, "demo");                    // sets c.tenant and c.creator_id
+ *     …  tenant_release(&c);                                                                                  */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_STORE_STORE_H
+#define CHIRON_STORE_STORE_H
+#include "base/call.h"
+#include "base/conf.h"
+
+struct db;
+struct tenant;
+
+extern const struct setting store_settings[];
+
+/* Open (and create, 0700) the data folder, migrate accounts.db. Once per process. ERR_CONFLICT: the schema is newer
+ * than this binary (words say both numbers). Several processes may open one folder (the server and a CLI verb). */
+MUST_CHECK enum err store_open(struct call *c, const char *data_dir);
+void        store_close(void);
+const char *store_dir(void);                               /* absolute path of the data folder */
+struct db  *store_accounts(void);                          /* accounts.db */
+
+/* The creator's database, opened and migrated when needed, kept open for the next (at most LIMIT_OPEN_TENANTS,
+ * least recently used and unused goes first). ERR_NOT_FOUND: no such creator. Sets c->tenant, c->creator_id. */
+MUST_CHECK enum err tenant_open(struct call *c, const char *creator_id);
+void        tenant_release(struct call *c);                /* NULL tenant allowed */
+struct db  *tenant_db(struct tenant *t);
+const char *tenant_id(struct tenant *t);
+const char *tenant_dir(struct tenant *t);                  /* the creator's own folder for files; exists */
+MUST_CHECK enum err tenant_create(struct call *c, const char *creator_id, const char *name, bool *created_out); /* idempotent */
+/* Ids of all creators, sorted, in c->mem. */
+MUST_CHECK enum err tenant_list(struct call *c, const char ***ids_out, int *n_out);
+
+/* Everything (accounts, every creator, their files) as one archive (uncompressed POSIX tar: manifest.json with SHA-256
+ * of each member, then databases as consistent snapshots taken while running, then files). Written beside `path` and renamed. */
+MUST_CHECK enum err store_backup(struct call *c, const char *path);
+/* Into an empty or missing data folder only. Verified against the manifest before anything is put in place. */
+MUST_CHECK enum err store_restore(struct call *c, const char *path, const char *data_dir);
+/* Integrity of every database; words of the first fault. For `chiron doctor`. */
+MUST_CHECK enum err store_check(struct call *c, int *databases_out);
+const char *store_state(void);                             /* "connected" or what is wrong; cheap, cached up to 1 s */
+
+/* Key-value with time to live; in memory here, Redis later; same meaning. Values are bytes, at most 1 MiB.
+ * Bounded by LIMIT_KV_ENTRIES and LIMIT_KV_BYTES: the least recently used goes first. Any thread. */
+MUST_CHECK enum err kv_put(struct call *c, const char *key, const void *p, size_t n, int64_t ttl_ms);
+MUST_CHECK enum err kv_get(struct call *c, const char *key, const void **p_out, size_t *n_out); /* in c->mem; ERR_NOT_FOUND has no words */
+void kv_drop(const char *key);
+MUST_CHECK enum err kv_add(struct call *c, const char *key, int64_t by, int64_t ttl_ms, int64_t *now_out); /* counter; ttl set when created */
+void kv_sweep(void);                                       /* removes what has expired; called by the janitor */
+const char *kv_state(void);                                /* "connected" */
+#endif
