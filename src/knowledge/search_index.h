@@ -1,0 +1,22 @@
+/* knowledge/search_index.h — the private door by which ingest makes chunks findable. Every function runs inside the
+ * caller's open write connection and becomes visible, in every process, with its commit.
+ *     …rows of document and chunk are in…
+ *     for each chunk: e = search_vector_put(c, w, chunk_id, model, dim, v);
+ *     e = search_index_put(c, w, document_id);                        // last: reads the chunk and document rows
+ * To remove: e = search_index_drop(c, w, document_id) before (or after) the chunk rows go, in the same transaction. */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_KNOWLEDGE_SEARCH_INDEX_H
+#define CHIRON_KNOWLEDGE_SEARCH_INDEX_H
+#include "base/call.h"
+
+struct conn;
+/* The chunk's vector for this model; one that was there is replaced. v: dim floats. May be committed before
+ * search_index_put: it is not searched until then. */
+MUST_CHECK enum err search_vector_put(struct call *c, struct conn *w, const char *chunk_id, const char *model, int dim,
+                                      const float *v);
+/* Lexical entries of all rows of table chunk with this document_id, replacing earlier ones; needs its document row. */
+MUST_CHECK enum err search_index_put(struct call *c, struct conn *w, const char *document_id);
+/* Takes lexical entries and vectors of the document's chunks out. Nothing there is not an error. While chunk rows still
+ * stand, vectors that were never indexed go too. */
+MUST_CHECK enum err search_index_drop(struct call *c, struct conn *w, const char *document_id);
+#endif
