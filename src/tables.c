@@ -1,0 +1,35 @@
+/* The product's table of contents: every domain's settings, routes and jobs, listed once. It holds no code and decides
+ * nothing; a domain that is missing here does not exist for the binary. */
+/* SPDX-License-Identifier: MIT */
+#include <stddef.h>
+
+#include "accounts/accounts.h"
+#include "admin/admin.h"
+#include "coaching/coaching.h"
+#include "encoder/encoder.h"
+#include "http/http.h"
+#include "knowledge/knowledge.h"
+#include "models/models.h"
+#include "store/jobs.h"
+#include "store/store.h"
+#include "verbs.h"
+
+extern const struct route accounts_routes[];
+extern const struct route knowledge_routes[];
+extern const struct route rag_routes[];
+extern const struct route search_routes[];
+extern const struct route coaching_routes[];
+extern const struct route openai_routes[];
+extern const struct route admin_routes[];
+
+const struct setting *const all_settings[] = {
+    verb_settings_rows, store_settings,     http_settings,     encoder_settings, models_settings,
+    accounts_settings,  knowledge_settings, coaching_settings, admin_settings,   NULL,
+};
+
+const struct route *const all_routes[] = {
+    http_routes,  accounts_routes, knowledge_routes, rag_routes,   search_routes,
+    coaching_routes, openai_routes, admin_routes,     NULL,
+};
+
+const struct job_kind *const all_jobs[] = { &ingest_kind, NULL };
