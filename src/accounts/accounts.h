@@ -18,6 +18,8 @@ MUST_CHECK enum err token_make(struct call *c, const char *creator, const char *
 MUST_CHECK enum err token_authenticate(struct call *c, const char *authorization);
 /* The one-time set-up secret printed at first start: NULL when it was used. Exchanged once for an owner token. */
 MUST_CHECK enum err setup_secret(struct call *c, const char **out);
+/* Spends it: an owner token of creator (made when missing) in c->mem. ERR_UNAUTHENTICATED: wrong, or used already. */
+MUST_CHECK enum err setup_redeem(struct call *c, const char *secret, const char *creator, const char *creator_name, const char **token_out);
 /* Is the caller this user, or allowed to act as them? ERR_INVALID: empty or malformed user_id (field named);
  * ERR_FORBIDDEN: another's. On success *user_out is the checked id (RAG-010). */
 MUST_CHECK enum err user_check(struct call *c, const char *field, const char *user_id, const char **user_out);

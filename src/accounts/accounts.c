@@ -1,0 +1,144 @@
+/* Who may come in: the signing key, the one-time set-up link, and the rule which user a caller may speak for.
+ * The key is made once and kept in the data folder unless JWT_SECRET_KEY gives it (FIT-036). Nobody becomes owner by being
+ * first: without the link's secret there is no way in, and used links stay used. */
+/* SPDX-License-Identifier: MIT */
+#include "accounts/accounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "accounts/accounts_store.h"
+#include "accounts/token.h"
+#include "base/id.h"
+#include "store/store.h"
+
+#define KEY_RANDOM_BYTES 32
+
+const struct setting accounts_settings[] = {
+    { "JWT_SECRET_KEY", NULL, "secret that signs tokens, at least 32 bytes; made and kept in the data folder when unset",
+      SETTING_SECRET, 0, 0 },
+    { "JWT_ALGORITHM", "HS256", "the only one accepted", 0, 0, 0 },
+    { "JWT_EXPIRATION_HOURS", "24", "hours a token lives, 1 to 8760", SETTING_INT, 1, 8760 },
+    { NULL, NULL, NULL, 0, 0, 0 },
+};
+
+/* The key file's text into key; ERR_NOT_FOUND without words when there is none. */
+static enum err key_read(struct call *c, const char *path, char *key, size_t cap, size_t *len)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT) return ERR_NOT_FOUND;
+    if (fd < 0) return fail(c, ERR_IO, "cannot read the signing key %s: %s", path, strerror(errno));
+    struct stat st;
+    ssize_t     n = -1;
+    enum err    e = OK;
+    if (fstat(fd, &st) || (st.st_mode & 077))
+        e = fail(c, ERR_IO, "the signing key %s is readable by others; chmod 600 it", path);
+    else if ((n = read(fd, key, cap)) <= 0)
+        e = fail(c, ERR_CORRUPT, "the signing key %s is empty or unreadable", path);
+    close(fd);
+    if (e) return e;
+    while (n > 0 && (key[n - 1] == '\n' || key[n - 1] == '\r')) n--;
+    *len = (size_t)n;
+    return OK;
+}
+
+/* Written beside and linked into place: of two processes starting at once the second finds the first one's key. */
+static enum err key_make(struct call *c, const char *path)
+{
+    unsigned char raw[KEY_RANDOM_BYTES];
+    char          text[KEY_RANDOM_BYTES * 2];
+    id_random(raw, sizeof raw);
+    sodium_bin2base64(text, sizeof text, raw, sizeof raw, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    char        suffix[ID_BYTES];
+    const char *fresh = arena_printf(&c->mem, "%s.%s", path, id_new("new", suffix));
+    int         fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool        ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && !fsync(fd);
+    int         why = errno;
+    if (fd >= 0) close(fd);
+    if (ok && link(fresh, path) && errno != EEXIST) {
+        ok = false;
+        why = errno;
+    }
+    if (fd >= 0) unlink(fresh);
+    sodium_memzero(raw, sizeof raw);
+    sodium_memzero(text, sizeof text);
+    if (!ok) return fail(c, ERR_IO, "cannot keep the signing key in %s: %s", path, strerror(why));
+    return OK;
+}
+
+enum err accounts_open(struct call *c)
+{
+    if (sodium_init() < 0) return fail(c, ERR_INTERNAL, "libsodium does not start");
+    const char *alg = conf_text("JWT_ALGORITHM");
+    if (!alg || strcmp(alg, "HS256"))
+        return fail_field(c, "JWT_ALGORITHM", "JWT_ALGORITHM is \"%.40s\"; only HS256 is accepted", alg ? alg : "");
+    const char *given = conf_text("JWT_SECRET_KEY");
+    if (given && *given) return token_key_set(c, given, strlen(given));
+
+    const char *path = arena_printf(&c->mem, "%s/jwt.key", store_dir());
+    char        key[TOKEN_KEY_MAX_BYTES];
+    size_t      n = 0;
+    enum err    e = key_read(c, path, key, sizeof key, &n);
+    if (e == ERR_NOT_FOUND) {
+        e = key_make(c, path);
+        if (!e) e = key_read(c, path, key, sizeof key, &n);
+        if (e == ERR_NOT_FOUND) e = fail(c, ERR_IO, "the signing key %s has gone", path);
+    }
+    if (!e) e = token_key_set(c, key, n);
+    sodium_memzero(key, sizeof key);
+    return e;
+}
+
+void accounts_close(void)
+{
+    token_key_wipe();
+}
+
+enum err setup_secret(struct call *c, const char **out)
+{
+    const char *nonce = NULL;
+    enum err    e = setup_nonce(c, &nonce);
+    if (e) return e;
+    *out = nonce ? token_derive(c, "chiron set-up link", nonce) : NULL;
+    return OK;
+}
+
+enum err setup_redeem(struct call *c, const char *secret, const char *creator, const char *creator_name, const char **token_out)
+{
+    const char *nonce = NULL;
+    enum err    e = setup_nonce(c, &nonce);
+    if (e) return e;
+    bool right = false;
+    if (nonce) {
+        const char *want = token_derive(c, "chiron set-up link", nonce);
+        right = strlen(want) == strlen(secret) && !sodium_memcmp(want, secret, strlen(want));
+    }
+    if (!right) return fail(c, ERR_UNAUTHENTICATED, "this set-up link is wrong or was used already");
+    /* The token first: a link is only spent on a token that could be made. */
+    bool        created = false, won = false;
+    const char *token = NULL;
+    e = token_make(c, creator, "owner", "owner", 0, &token);
+    if (!e) e = tenant_create(c, creator, creator_name, &created);
+    if (!e) e = setup_nonce_use(c, nonce, &won);
+    if (e) return e;
+    if (!won) return fail(c, ERR_UNAUTHENTICATED, "this set-up link is wrong or was used already");
+    *token_out = token;
+    return OK;
+}
+
+enum err user_check(struct call *c, const char *field, const char *user_id, const char **user_out)
+{
+    if (!user_id || !*user_id) return fail_field(c, field, "%s is empty", field);
+    if (!id_valid(user_id))
+        return fail_field(c, field, "%s must be 1 to %d letters, digits or . _ : @ -, beginning with none of . -", field,
+                          LIMIT_ID_BYTES);
+    bool self = c->user_id[0] && !strcmp(c->user_id, user_id);
+    if (!self && !(c->rights & RIGHT_ACT_AS)) return fail(c, ERR_FORBIDDEN, "this credential may not speak for another user");
+    *user_out = arena_strdup(&c->mem, user_id);
+    return OK;
+}
