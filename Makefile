@@ -1,6 +1,8 @@
 # Chiron. `make run` starts the demo, `make test` tests everything, `make check` keeps the house in order.
 B      ?= build
-CC     ?= gcc
+ifeq ($(origin CC),default)
+CC     := gcc
+endif
 LIBS   := libwebsockets sqlite3 jansson libsodium libjwt libcurl libzip libxml-2.0 libutf8proc libseccomp libcrypto
 WARN   := -Wall -Wextra -Wshadow -Wvla -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Werror
 CFLAGS ?= -O2 -g
@@ -10,11 +12,21 @@ SRC    := $(filter-out src/main.c,$(sort $(wildcard src/*.c src/*/*.c)))
 OBJ    := $(SRC:src/%.c=$(B)/obj/%.o)
 UNIT   := $(sort $(wildcard test/unit/*/*_test.c))
 FUZZ   := $(sort $(wildcard test/fuzz/*_fuzz.c))
-SAN    := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g
+SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g
+SAN_tsan := -fsanitize=thread -fno-omit-frame-pointer -O1 -g
 ASSETS := $(shell tools/embed.sh list)
 
-all: $(B)/.setup $(B)/chiron
+all: $(B)/chiron
 .DELETE_ON_ERROR:
+
+# Everything from outside (Debian packages, model, exercises), once; silent and without network when nothing is missing.
+# Included, because make reads a file again after making it: pkg-config above then answers on a machine that had nothing.
+$(B)/.setup: tools/setup.sh tools/packages.txt
+	@mkdir -p $(B) && tools/setup.sh $(if $(NO_WEB),noweb) && touch $@
+ifeq ($(SETUP_DONE)$(filter clean format setup,$(MAKECMDGOALS)),)
+include $(B)/.setup
+endif
+setup: ; @mkdir -p $(B) && tools/setup.sh $(if $(NO_WEB),noweb) && touch $(B)/.setup
 
 $(B)/chiron: $(B)/obj/main.o $(B)/libchiron.a
 	$(CC) $(CFLAGS) -o $@ $(B)/obj/main.o $(B)/libchiron.a $(LDFLAGS) $(LDLIBS)
@@ -23,17 +35,13 @@ $(B)/libchiron.a: $(OBJ) $(B)/obj/assets.o
 $(B)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPP) $(WARN) $(CFLAGS) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
-$(B)/obj/assets.o: $(ASSETS) tools/embed.sh $(B)/.demo $(if $(NO_WEB),,$(B)/.web)
+$(B)/obj/assets.o: $(ASSETS) tools/embed.sh $(B)/.demo $(if $(NO_WEB),,$(if $(wildcard tools/web.sh),$(B)/.web))
 	@mkdir -p $(@D) $(B)/gen && tools/embed.sh build $(B) $(if $(NO_WEB),noweb) && $(CC) -Isrc -c -o $@ $(B)/gen/assets.S
 -include $(OBJ:.o=.d) $(B)/obj/main.d
 
-# Everything from outside (Debian packages, model, exercises), once; silent and without network when nothing is missing.
-$(B)/.setup: tools/setup.sh tools/packages.txt
-	@mkdir -p $(B) && tools/setup.sh $(if $(NO_WEB),noweb) && touch $@
-setup: ; @mkdir -p $(B) && tools/setup.sh $(if $(NO_WEB),noweb) && touch $(B)/.setup
-$(B)/.demo: $(wildcard demo/*) tools/demo.py | $(B)/.setup
+$(B)/.demo: $(wildcard demo/*) tools/demo.py
 	@tools/demo.py $(B)/demo && touch $@
-$(B)/.web: $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null) | $(B)/.setup
+$(B)/.web: $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 	@tools/web.sh build && touch $@
 web: ; @tools/web.sh build && touch $(B)/.web
 
@@ -41,20 +49,24 @@ run: all ; @exec $(B)/chiron serve --demo --listen 127.0.0.1:8000 $(ARGS)
 
 # Tests run against a build of their own with sanitizers, and against the real binary.
 test: all ; @tools/test.sh $(B)
-test-unit: $(B)/.setup ; @tools/test.sh $(B) unit
+test-unit: ; @tools/test.sh $(B) unit
 test-live: all ; @tools/test.sh $(B) live
-$(B)/asan/lib.stamp: FORCE
-	@$(MAKE) --no-print-directory B=$(B)/asan NO_WEB=$(NO_WEB) CFLAGS="$(SAN)" SETUP_DONE=1 $(B)/asan/libchiron.a $(B)/asan/chiron
+# NO_WEB: the page is tested in the real binary. One build folder each for address and thread sanitizer.
+asan tsan:
+	@$(MAKE) --no-print-directory B=$(B)/$@ NO_WEB=1 SETUP_DONE=1 CFLAGS="$(SAN_$@)" $(B)/$@/chiron unit
 $(B)/unit/%: test/unit/%.c $(B)/libchiron.a
 	@mkdir -p $(@D)
 	$(CC) $(CPP) -Itest $(WARN) -Wno-missing-prototypes $(CFLAGS) -MMD -MP -o $@ $< $(B)/libchiron.a $(LDLIBS) -lcmocka
 unit: $(UNIT:test/unit/%.c=$(B)/unit/%)
 -include $(UNIT:test/unit/%.c=$(B)/unit/%.d)
-check: $(B)/.setup ; @tools/check.sh
+check: ; @tools/check.sh $(B)
 race: ; @tools/test.sh $(B) race
 fuzz: ; @tools/test.sh $(B) fuzz
 bench: all ; @bench/run.sh $(B)
+# A build uses every core unless it was told otherwise; what it starts in turn shares them.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 format: ; clang-format-14 -i $$(git ls-files 'src/*.[ch]' 'test/*.[ch]')
 clean: ; rm -rf $(B) web/dist web/node_modules
-FORCE:
-.PHONY: all setup web run test test-unit test-live unit check race fuzz bench format clean FORCE
+.PHONY: all setup web run test test-unit test-live unit check race fuzz bench asan tsan format clean
