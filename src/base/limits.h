@@ -56,4 +56,9 @@
 #define LIMIT_FETCH_MS               60000
 #define LIMIT_RETRY_AFTER_SECONDS    30                   /* a provider asking for more is a failure now */
 
+/* the process itself */
+#define LIMIT_METRIC_SERIES          256                  /* label sets of one metric; the rest count as one */
+#define LIMIT_SETTINGS               1024                 /* settings declared, and names in a settings file */
+#define LIMIT_SETTINGS_FILE_BYTES    (1024 * 1024)
+
 #endif
