@@ -1,5 +1,5 @@
 /* base/pool.h — worker threads behind one bounded queue, first in first out. Tasks are plain blocking code.
- *     struct pool *p = pool_open(&c, "http", 8, LIMIT_REQUEST_QUEUE);
+ *     struct pool *p = pool_open("http", 8, LIMIT_REQUEST_QUEUE);
  *     if (!pool_submit(p, run, task)) …busy…                                                          */
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_BASE_POOL_H
