@@ -23,6 +23,7 @@
 #include "base/buf.h"
 #include "base/call.h"
 #include "base/conf.h"
+#include "base/log.h"
 #include "base/version.h"
 
 int verb_serve(int argc, char **argv);
@@ -95,12 +96,13 @@ MUST_CHECK enum err verb_open(struct verb_env *v, const struct verb_args *a, uns
 /* Says what failed ("chiron VERB: words", or the error object with -o json, on stderr), closes all; returns the exit code. */
 int verb_close(struct verb_env *v, enum err e);
 /* The steps of verb_open that serve takes one by one. */
-MUST_CHECK enum err verb_settings(struct call *c, const char *data);
+MUST_CHECK enum err verb_settings(struct call *c, const char *data, enum log_level least);   /* and the log */
 MUST_CHECK enum err verb_encoder(struct call *c);     /* loads the default encoder; ERR_NOT_FOUND says what to run */
 const char *verb_data_dir(struct call *c);            /* --data, CHIRON_DATA, else the XDG data folder; in c->mem */
 const char *verb_cache_dir(struct call *c);           /* ${XDG_CACHE_HOME:-~/.cache}/chiron, in c->mem */
-const char *verb_model_dir(struct call *c);           /* MODEL_DIR, else the default model in the cache */
-extern const struct setting verb_settings_rows[];     /* CHIRON_DATA, LISTEN, MODEL_DIR, LOG_FORMAT, LOG_LEVEL … */
+const char *verb_models_dir(struct call *c);          /* folder of model folders: ENCODER_MODEL_DIR, else in the cache */
+const char *verb_model_dir(struct call *c);           /* the default model's folder */
+extern const struct setting verb_settings_rows[];     /* CHIRON_DATA, LISTEN, LOG_LEVEL … */
 /* Tables of the whole product (tables.c). */
 extern const struct setting *const all_settings[];
 struct route; struct job_kind;
