@@ -37,13 +37,3 @@ enum err encoder_embed(struct call *c, struct encoder *e, const char *const *tex
     return encoder_embed_counted(c, e, texts, lens, n, out, NULL);
 }
 const struct wordpiece *encoder_wordpiece(const struct encoder *e) { (void)e; return NULL; }
-int wordpiece_encode(const struct wordpiece *w, const char *text, size_t len, int32_t *ids, int max_ids)
-{
-    (void)w, (void)text, (void)len, (void)ids, (void)max_ids;
-    return 0;
-}
-int wordpiece_spans(const struct wordpiece *w, const char *text, size_t len, uint32_t *offsets_out, int max)
-{
-    (void)w, (void)text, (void)len, (void)offsets_out, (void)max;
-    return 0;
-}
