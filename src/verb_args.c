@@ -46,6 +46,22 @@ static const struct verb_flag *find_flag(const struct verb_flag *flags, const ch
     return NULL;
 }
 
+/* The last value wins, except where the table says "...": those are joined with commas. */
+static bool value_take(const struct verb_flag *f, const char *value)
+{
+    static char joined[1024];
+    if (!*f->text || !strstr(f->arg, "...")) {
+        *f->text = value;
+        return true;
+    }
+    char both[sizeof joined];
+    int  n = snprintf(both, sizeof both, "%s,%s", *f->text, value);
+    if (n < 0 || (size_t)n >= sizeof both) return false;
+    memcpy(joined, both, (size_t)n + 1);
+    *f->text = joined;
+    return true;
+}
+
 int verb_usage(const struct verb_args *a, const char *fmt, ...)
 {
     va_list ap;
@@ -85,16 +101,18 @@ int verb_read(int argc, char **argv, const char *synopsis, const char *examples,
         const struct verb_flag *f = find_flag(flags, word, n);
         if (!f) f = find_flag(shared, word, n);
         if (!f) return verb_usage(&a, "there is no flag %.60s", word);
+        const char *value = NULL;
         if (!f->arg) {
             if (word[n]) return verb_usage(&a, "%s takes no value", f->name);
             *f->on = true;
         } else if (word[n]) {
-            *f->text = word + n + 1;
+            value = word + n + 1;
         } else if (i + 1 < argc) {
-            *f->text = argv[++i];
+            value = argv[++i];
         } else {
             return verb_usage(&a, "%s needs a value: %s", f->name, f->arg);
         }
+        if (value && !value_take(f, value)) return verb_usage(&a, "too much for %s", f->name);
     }
     if (help) {
         print_help(&a, synopsis, examples, flags, shared);

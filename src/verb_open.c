@@ -73,9 +73,9 @@ const char *verb_model_dir(struct call *c)
 
 enum err verb_settings(struct call *c, const char *data, enum log_level least)
 {
+    if (data) conf_set("CHIRON_DATA", data);
     enum err e = conf_load(c, all_settings, NULL);
     if (e) return e;
-    if (data) conf_set("CHIRON_DATA", data);
     const char *level = conf_text("LOG_LEVEL"), *form = conf_text("LOG_FORMAT");
     static const char *const levels[] = { "debug", "info", "warn", "error" };
     if (level && *level) {

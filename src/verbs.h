@@ -56,7 +56,7 @@ struct verb_flag {
     const char  *name;                /* "--creator" */
     const char  *brief;               /* "-k", or NULL */
     const char  *arg;                 /* "N": takes a value (as the next word or --name=value); NULL: a switch */
-    const char **text;                /* gets the value; the last one wins */
+    const char **text;                /* gets the value; the last one wins, or all joined with commas when arg ends in "..." (one such flag a verb) */
     bool        *on;                  /* set by a switch */
     const char  *help;
 };

@@ -1,0 +1,236 @@
+/* The server's life: settings, store, accounts, model, search, providers, jobs, listener, and back again in reverse order.
+ * A missing model does not keep it down: search falls back to keywords, /health says "degraded" and the log says what to run.
+ * It refuses to start on settings it does not understand, on a newer schema and on an address it cannot have. */
+/* SPDX-License-Identifier: MIT */
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "accounts/accounts.h"
+#include "admin/admin.h"
+#include "base/clock.h"
+#include "base/fetch.h"
+#include "base/json.h"
+#include "encoder/encoder.h"
+#include "http/http.h"
+#include "knowledge/knowledge.h"
+#include "models/models.h"
+#include "store/jobs.h"
+#include "store/store.h"
+#include "verbs.h"
+
+#define ADDRESSES_MAX    16
+#define SWEEP_SECONDS    60
+#define MALLOC_ARENAS    4
+
+enum stage { OPEN_NOTHING, OPEN_STORE, OPEN_ACCOUNTS, OPEN_KNOWLEDGE, OPEN_MODELS, OPEN_JOBS };
+
+static atomic_bool stopping;
+
+static void on_stop(int sig)
+{
+    (void)sig;
+    atomic_store(&stopping, true);
+    http_stop();
+}
+
+struct ready {
+    bool        json;
+    const char *secret;      /* of the set-up link, NULL when it was used */
+    int64_t     begun_ms;
+};
+
+static void say_ready(void *arg, const char *const *bound)
+{
+    const struct ready *r = arg;
+    /* Stopped while starting: http_stop may have come before there was anything to stop. */
+    if (atomic_load(&stopping)) http_stop();
+    if (r->json) {
+        struct buf b;
+        buf_init(&b, 64 * 1024);
+        struct json_out j;
+        json_out_init(&j, &b);
+        json_begin_object(&j, NULL);
+        json_begin_array(&j, "ready");
+        for (int i = 0; bound[i]; i++) json_put_text(&j, NULL, bound[i]);
+        json_end(&j);
+        json_put_int(&j, "start_ms", clock_mono_ms() - r->begun_ms);
+        json_put_text(&j, "setup", r->secret);
+        json_end(&j);
+        puts(b.data);
+        buf_dispose(&b);
+    } else {
+        for (int i = 0; bound[i]; i++) printf("Chiron is ready: http://%s/\n", bound[i]);
+        if (r->secret && bound[0])
+            printf("To own this instance, open this link once: http://%s/#/setup=%s\n", bound[0], r->secret);
+    }
+    fflush(stdout);
+}
+
+/* Expired keys go once a minute, so that a quiet server gives their memory back. */
+static struct {
+    pthread_t       thread;
+    pthread_mutex_t lock;
+    pthread_cond_t  wake;
+    bool            running, stop;
+} janitor = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
+
+static void *janitor_run(void *arg)
+{
+    (void)arg;
+    pthread_mutex_lock(&janitor.lock);
+    while (!janitor.stop) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += SWEEP_SECONDS;
+        pthread_cond_timedwait(&janitor.wake, &janitor.lock, &until);
+        if (janitor.stop) break;
+        pthread_mutex_unlock(&janitor.lock);
+        kv_sweep();
+        malloc_trim(0);
+        pthread_mutex_lock(&janitor.lock);
+    }
+    pthread_mutex_unlock(&janitor.lock);
+    return NULL;
+}
+
+static void janitor_open(void)
+{
+    janitor.running = !pthread_create(&janitor.thread, NULL, janitor_run, NULL);
+    if (!janitor.running) log_warn(NULL, "no janitor thread: expired keys stay until they are asked for", NULL);
+}
+
+static void janitor_close(void)
+{
+    if (!janitor.running) return;
+    pthread_mutex_lock(&janitor.lock);
+    janitor.stop = true;
+    pthread_cond_signal(&janitor.wake);
+    pthread_mutex_unlock(&janitor.lock);
+    pthread_join(janitor.thread, NULL);
+    janitor.running = false;
+}
+
+/* "a:1,b:2" → an array ended by NULL. */
+static enum err addresses_split(struct call *c, const char *text, const char **out)
+{
+    int n = 0;
+    for (const char *p = text; *p;) {
+        size_t len = strcspn(p, ", ");
+        if (len && n == ADDRESSES_MAX) return fail_field(c, "LISTEN", "more than %d addresses to listen on", ADDRESSES_MAX);
+        if (len) out[n++] = arena_strndup(&c->mem, p, len);
+        p += len + (p[len] != 0);
+    }
+    out[n] = NULL;
+    return n ? OK : fail_field(c, "LISTEN", "no address to listen on");
+}
+
+static enum err open_all(struct call *c, enum stage *stage)
+{
+    enum err e = store_open(c, verb_data_dir(c));
+    if (e) return e;
+    *stage = OPEN_STORE;
+    e = accounts_open(c);
+    if (e) return e;
+    *stage = OPEN_ACCOUNTS;
+    if (verb_encoder(c)) {
+        log_error(c, "no embedding model: searching by keyword only", "error", c->err_text, "do", "make setup", NULL);
+        call_forgive(c);
+    }
+    e = knowledge_open(c);
+    if (e) return e;
+    *stage = OPEN_KNOWLEDGE;
+    e = models_open(c);
+    if (e) return e;
+    *stage = OPEN_MODELS;
+    e = jobs_open(c, all_jobs, (int)conf_int("JOB_WORKERS"));
+    if (e) return e;
+    *stage = OPEN_JOBS;
+    return conf_bool("DEMO") ? demo_prepare(c) : OK;
+}
+
+static void close_all(enum stage stage)
+{
+    if (stage >= OPEN_JOBS) jobs_close();
+    if (stage >= OPEN_MODELS) models_close();
+    if (stage >= OPEN_KNOWLEDGE) knowledge_close();
+    struct encoder *enc = encoder_default();
+    encoder_set_default(NULL);
+    encoder_free(enc);
+    if (stage >= OPEN_ACCOUNTS) accounts_close();
+    if (stage >= OPEN_STORE) store_close();
+}
+
+static enum err serve(struct call *c, const struct verb_args *a, int64_t begun_ms)
+{
+    const char  *listen[ADDRESSES_MAX + 1];
+    struct ready ready = { .json = a->json, .begun_ms = begun_ms };
+    enum stage   stage = OPEN_NOTHING;
+    enum err     e = addresses_split(c, conf_text("LISTEN"), listen);
+    if (!e) e = open_all(c, &stage);
+    if (!e) e = setup_secret(c, &ready.secret);
+    if (!e && !atomic_load(&stopping)) {
+        struct http_conf conf = {
+            .listen = listen,
+            .tables = all_routes,
+            .authenticate = token_authenticate,
+            .title = "Chiron",
+            .version = CHIRON_VERSION,
+            .workers = (int)conf_int("HTTP_WORKERS"),
+        };
+        janitor_open();
+        e = http_serve(c, &conf, say_ready, &ready);
+        janitor_close();
+    }
+    close_all(stage);
+    return e;
+}
+
+int verb_serve(int argc, char **argv)
+{
+    int64_t     begun_ms = clock_mono_ms();
+    const char *listen = NULL;
+    bool        demo = false;
+    const struct verb_flag flags[] = {
+        { "--listen", NULL, "ADDR:PORT...", &listen, NULL, "where to listen (127.0.0.1:8000); may be repeated" },
+        { "--demo", NULL, NULL, NULL, &demo, "a demo coach that visitors may talk to" },
+        { 0 },
+    };
+    struct verb_args a;
+    int code = verb_read(argc, argv, "[--data DIR] [--listen ADDR:PORT]... [--demo]",
+                         "chiron serve --demo\n"
+                         "chiron serve --data /var/lib/chiron --listen 127.0.0.1:8000\n"
+                         "LOG_FORMAT=json chiron serve --listen 0.0.0.0:8000 --listen '[::]:8000'\n",
+                         flags, &a);
+    if (code != VERB_GO) return code;
+    if (a.count) return verb_usage(&a, "it takes no \"%.60s\"", a.words[0]);
+
+    /* Few arenas: with one per thread, each keeps its own free memory and idle memory grows with the threads. */
+    mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+    signal(SIGPIPE, SIG_IGN);
+    struct sigaction act = { .sa_handler = on_stop, .sa_flags = SA_RESTART };
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGINT, &act, NULL);
+
+    struct call c;
+    call_init(&c);
+    c.stop = &stopping;
+    c.rights = ~0u;
+    if (listen) conf_set("LISTEN", listen);
+    if (demo) conf_set("DEMO", "1");
+    enum err e = verb_settings(&c, a.data, LOG_INFO);
+    bool     settings = !e;
+    if (!e) {
+        fetch_open();
+        e = serve(&c, &a, begun_ms);
+        fetch_close();
+    }
+    if (e == ERR_CANCELLED && atomic_load(&stopping)) e = OK;
+    if (e) fprintf(stderr, "chiron serve: %s\n", c.err_text[0] ? c.err_text : err_word(e));
+    if (settings) conf_free();
+    call_dispose(&c);
+    return e ? EXIT_FAILED : EXIT_OK;
+}
