@@ -1,0 +1,59 @@
+/* knowledge/search_store.h — the SQL of search, as search.c, collection.c and the routes see it. A struct conn is one
+ * read transaction: everything read through it belongs to one generation of the creator's index. */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_KNOWLEDGE_SEARCH_STORE_H
+#define CHIRON_KNOWLEDGE_SEARCH_STORE_H
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/call.h"
+#include "knowledge/knowledge.h"
+
+struct conn;
+
+/* Begin and end a snapshot; the generation counts every change of what can be found. */
+MUST_CHECK enum err search_store_begin(struct call *c, struct conn **out, int64_t *generation_out);
+void search_store_end(struct conn **r);
+
+/* ---- following the index; rows are valid only inside the callback ---- */
+struct stored_item {
+    int64_t     item;
+    int         kind;           /* SEARCH_CHUNK or SEARCH_EMBEDDING */
+    const char *source;         /* document or embedding id */
+    const char *user_id, *content_type;
+    const char *metadata;       /* of the document or embedding, JSON object */
+    int64_t     seq;            /* of the vector, 0 for an embedding's */
+    const char *model;          /* NULL: the item has no vector */
+    int         dim;
+    const float *vector;        /* may be unaligned; dim floats */
+};
+enum { SEARCH_CHUNK, SEARCH_EMBEDDING };
+typedef void (*stored_item_fn)(void *arg, const struct stored_item *i);
+/* Items above last_item with their vectors (one row per vector), ascending; then vectors above last_seq of older items. */
+MUST_CHECK enum err search_store_items(struct call *c, struct conn *r, int64_t last_item, int64_t last_seq, stored_item_fn f,
+                                       void *arg);
+/* Items taken out since last_gone. *missed_out: the list was pruned past it, all must be read again. */
+MUST_CHECK enum err search_store_gone(struct call *c, struct conn *r, int64_t last_gone, void (*f)(void *arg, int64_t item),
+                                      void *arg, int64_t *last_out, bool *missed_out);
+
+/* ---- one search ---- */
+/* Every item that holds one of the terms, ascending, with its BM25 (higher is better). titles_only: only in titles and
+ * headings. f returns false to stop. */
+MUST_CHECK enum err search_store_keyword(struct call *c, struct conn *r, const char *const *terms, int n, bool titles_only,
+                                         bool (*f)(void *arg, int64_t item, float bm25), void *arg);
+/* Fills the texts of a passage (in c->mem); scores and ranks stay. *found_out false: the row is gone. */
+MUST_CHECK enum err search_store_passage(struct call *c, struct conn *r, int64_t item, struct passage *p, bool *found_out);
+
+/* ---- stored embeddings (RAG-004, RAG-011) ---- */
+struct stored_embedding {
+    const char *id, *user_id, *content, *content_type, *model, *metadata, *language;
+    int         dim;
+    const float *vector;
+    int64_t     created_ms;
+};
+/* All or none. */
+MUST_CHECK enum err search_store_embeddings(struct call *c, const struct stored_embedding *rows, int n);
+
+/* Durable feedback counters: adds to one event's total. */
+MUST_CHECK enum err search_store_feedback(struct call *c, const char *event, int by);
+#endif
