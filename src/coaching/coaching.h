@@ -14,8 +14,11 @@ extern const struct setting coaching_settings[];
 struct coach {                  /* a persona of the creator; first form: one per creator, id "coach" */
     const char *id, *name, *description, *language;   /* language: default "en" */
     const char *expertise, *method, *style;           /* for the prompt */
+    int64_t     created_ms;                           /* unix; ignored by coach_put */
 };
+/* NULL: the creator's first coach, made with default values when there is none. ERR_NOT_FOUND: no such id. */
 MUST_CHECK enum err coach_get(struct call *c, const char *id_or_null, struct coach *out);
+/* id NULL: "coach"; other NULL members become "" (language "en"). ERR_INVALID: empty name, a text too long. */
 MUST_CHECK enum err coach_put(struct call *c, const struct coach *coach);
 
 struct turn_in {
@@ -24,9 +27,13 @@ struct turn_in {
     const char *conversation_id;/* NULL: a new one */
     int         k;              /* passages, 0: 6 */
     const char *const *types;   /* content types, NULL all */
-    double      temperature;    /* < 0 default */
+    double      temperature;    /* < 0, and 0 when !temperature_set: default */
+    bool        temperature_set;
     int         max_tokens;     /* 0 default */
+    const struct said *history; /* earlier messages the caller holds, oldest first; NULL: those of conversation_id */
+    int         history_count;
 };
+struct said { const char *role, *text; };   /* role: "user" or "assistant" */
 struct citation {
     int         number;         /* from 1, as in the answer's [n] */
     const char *document_id, *title, *heading, *chunk_id;
@@ -52,7 +59,9 @@ struct turn {
     int              dropped;   /* sentences that failed the check */
     double           took_ms;
 };
-/* Called per checked sentence, in order, while the answer is being made. An error from it ends the turn. */
+/* Called per checked sentence, in order, while the answer is being made: the texts joined are the answer. A citation that
+ * came before comes again with a wider span when the sentence continues its words. An error from it ends the turn; the
+ * turn then returns OK with what was said when the error is ERR_CANCELLED while c->stop is not set (the caller has enough). */
 struct turn_sink {
     enum err (*sentence)(void *arg, const char *text, size_t n, const struct citation *cites, int cite_count);
     void *arg;

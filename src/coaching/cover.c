@@ -1,0 +1,46 @@
+/* coaching/cover.c — covered or not, as a probability from six measured signals. Nothing here knows a topic: the signals
+ * are similarity in meaning and how much of what was asked, weighed by rarity, the material speaks of at all. The
+ * weights come from tools/fit_cover.py over the questions in test/quality; an encoder-less process uses words alone. */
+/* SPDX-License-Identifier: MIT */
+#include "coaching/cover.h"
+
+#include <math.h>
+
+static void measure(const struct evidence *ev, struct cover *out)
+{
+    for (int i = 0; i < ev->passage_count; i++) {
+        if (ev->passages[i].score_cos > out->cos_passage) out->cos_passage = ev->passages[i].score_cos;
+        float share = terms_share(&ev->terms, &ev->passage_terms[i]);
+        if (share > out->words_best) out->words_best = share;
+    }
+    for (int i = 0; i < ev->count; i++) {
+        if (ev->sentences[i].cosine > out->cos_sentence) out->cos_sentence = ev->sentences[i].cosine;
+        if (ev->sentences[i].lexical > out->words_sentence) out->words_sentence = ev->sentences[i].lexical;
+    }
+    float all = 0, in = 0;
+    for (int i = 0; i < ev->terms.count; i++) {
+        bool found = false;
+        for (int p = 0; p < ev->passage_count && !found; p++) found = terms_have(&ev->passage_terms[p], ev->terms.word[i]);
+        all += ev->terms.weight[i];
+        if (found)
+            in += ev->terms.weight[i];
+        else if (ev->terms.weight[i] > out->unknown)
+            out->unknown = ev->terms.weight[i];
+    }
+    out->words_found = all > 0 ? in / all : 0;
+}
+
+void cover_judge(const struct evidence *ev, struct cover *out)
+{
+    struct cover k = { 0 };
+    measure(ev, &k);
+    float z;
+    if (ev->count == 0)
+        z = -9;
+    else if (!ev->vector)
+        z = -4.0f + 6.0f * k.words_best - 1.5f * k.unknown;
+    else
+        z = -6.0f + 5.0f * k.cos_passage + 4.0f * k.cos_sentence + 2.0f * k.words_best + 1.0f * k.words_sentence - 1.0f * k.unknown;
+    k.probability = 1.0f / (1.0f + expf(-z));
+    *out = k;
+}

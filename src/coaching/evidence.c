@@ -1,0 +1,353 @@
+/* coaching/evidence.c — from passages to sentences with a place and a relevance. Lines matter as much as full stops:
+ * headings carry no claim, a list item is a sentence of its own, a wrapped line is not. It never edits a sentence, for
+ * its bytes are the citation; overlapping chunks give a sentence once, in its most complete form. */
+/* SPDX-License-Identifier: MIT */
+#include "coaching/evidence.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+#include "encoder/encoder.h"
+
+#define TERMS_MAX    256
+#define EMBED_BYTES  320            /* of a sentence that go into its vector; a longer one is a table or a run-on */
+#define LINE_SENTENCES 64
+
+static float rarity(const char *word)
+{
+    struct encoder *enc = encoder_default();
+    size_t n = strlen(word);
+    if (!enc) return n > 4 ? 0.8f : 0.5f;
+    int32_t ids[8];
+    int count = wordpiece_encode(encoder_wordpiece(enc), word, n, ids, 8) - 2;
+    if (count != 1) return 1.0f;
+    /* The vocabulary is ordered by frequency from about 2,000 to 30,000. */
+    float f = ((float)ids[1] - 1996.0f) / 10000.0f;
+    if (f < 0) f = 0;
+    if (f > 1) f = 1;
+    return 0.35f + 0.65f * sqrtf(f);
+}
+
+bool terms_have(const struct terms *t, const char *word)
+{
+    for (int i = 0; i < t->count; i++)
+        if (strcmp(t->word[i], word) == 0) return true;
+    return false;
+}
+
+static void terms_add(struct call *c, struct terms *t, const char *text, size_t n, const char *language, bool weigh)
+{
+    char *s = arena_strdup(&c->mem, text_terms(c, text, n, language));
+    for (char *save = NULL, *w = strtok_r(s, " ", &save); w && t->count < TERMS_MAX; w = strtok_r(NULL, " ", &save)) {
+        if (terms_have(t, w)) continue;
+        t->weight[t->count] = weigh ? rarity(w) : 1.0f;
+        t->word[t->count++] = w;
+    }
+}
+
+static struct terms terms_new(struct call *c)
+{
+    return (struct terms){ .word = arena_array(&c->mem, TERMS_MAX, sizeof(char *)),
+                           .weight = arena_array(&c->mem, TERMS_MAX, sizeof(float)) };
+}
+
+struct terms terms_of(struct call *c, const char *text, size_t n, const char *language)
+{
+    struct terms t = terms_new(c);
+    terms_add(c, &t, text, n, language, true);
+    return t;
+}
+
+float terms_share(const struct terms *a, const struct terms *b)
+{
+    float all = 0, in = 0;
+    for (int i = 0; i < a->count; i++) {
+        all += a->weight[i];
+        if (terms_have(b, a->word[i])) in += a->weight[i];
+    }
+    return all > 0 ? in / all : 0;
+}
+
+static const char *last_heading(const char *heading)
+{
+    if (!heading) return "";
+    const char *at = strrchr(heading, '>');
+    at = at ? at + 1 : heading;
+    while (*at == ' ') at++;
+    return at;
+}
+
+/* Length of a list marker with its blanks ("- ", "12. "), 0 when the line begins none. */
+static size_t item_marker(const char *p, size_t n)
+{
+    size_t i = 0;
+    if (n > 1 && strchr("-*+", p[0]) && p[1] == ' ') {
+        i = 1;
+    } else if (n > 3 && memcmp(p, "\xe2\x80\xa2", 3) == 0) {
+        i = 3;
+    } else {
+        while (i < n && i < 3 && isdigit((unsigned char)p[i])) i++;
+        if (i == 0 || i + 1 >= n || !strchr(".)", p[i]) || p[i + 1] != ' ') return 0;
+        i++;
+    }
+    while (i < n && p[i] == ' ') i++;
+    return i;
+}
+
+static bool ends_sentence(const char *p, size_t n)
+{
+    while (n && strchr("\"')]*_", p[n - 1])) n--;
+    if (n >= 3 && (memcmp(p + n - 3, "\xe2\x80\x9d", 3) == 0 || memcmp(p + n - 3, "\xe2\x80\x99", 3) == 0)) n -= 3;
+    return n && strchr(".!?:;", p[n - 1]);
+}
+
+/* A line that titles what follows: marked as one, or short, alone and without an end. */
+static bool is_heading(const char *p, size_t n, bool alone)
+{
+    if (n && p[0] == '#') return true;
+    if (n && strspn(p, "-=*_ |:+") >= n) return true;          /* rules and table lines */
+    return alone && n <= 90 && !ends_sentence(p, n) && !item_marker(p, n);
+}
+
+struct cutter {
+    struct call     *c;
+    struct evidence *ev;
+    int              passage;
+    bool             chain;        /* the sentence before is directly before this one */
+};
+
+/* Overlapping chunks repeat text: keep the longer of two forms. True when the new one is not needed. */
+static bool repeated(struct evidence *ev, const struct sentence *s)
+{
+    const char *doc = ev->passages[s->passage].document_id;
+    for (int i = 0; i < ev->count; i++) {
+        struct sentence *o = &ev->sentences[i];
+        if (o->passage == s->passage || s->start_byte >= o->end_byte || o->start_byte >= s->end_byte) continue;
+        if (strcmp(ev->passages[o->passage].document_id, doc) != 0) continue;
+        if (o->n >= s->n) return true;
+        o->n = 0;
+    }
+    return false;
+}
+
+static void add_sentence(struct cutter *k, size_t at, size_t n, bool item, bool fragment)
+{
+    struct evidence *ev = k->ev;
+    const struct passage *p = &ev->passages[k->passage];
+    const char *text = p->text + at;
+    while (n && isspace((unsigned char)*text)) text++, n--;
+    while (n && isspace((unsigned char)text[n - 1])) n--;
+    if (n < 3 || ev->count == EVIDENCE_MAX) return;
+    struct sentence s = { .text = text, .n = n, .passage = k->passage, .start_byte = p->start_byte + (text - p->text),
+                          .cosine = -2, .item = item, .lead = text[n - 1] == ':', .follows = k->chain, .fragment = fragment };
+    s.end_byte = s.start_byte + (int64_t)n;
+    k->chain = false;
+    if (repeated(ev, &s)) return;
+    k->chain = true;
+    s.terms = terms_new(k->c);
+    terms_add(k->c, &s.terms, text, n, p->language, false);
+    ev->sentences[ev->count++] = s;
+}
+
+/* One block: a list item or the joined lines of a paragraph. */
+static void cut_block(struct cutter *k, size_t at, size_t n, bool item, bool first, bool last)
+{
+    const char *text = k->ev->passages[k->passage].text;
+    if (item || n == 0) {
+        if (n) add_sentence(k, at, n, item, last && !ends_sentence(text + at, n) && strlen(text) > 600);
+        return;
+    }
+    uint32_t ends[LINE_SENTENCES];
+    int count = text_sentences(text + at, n, ends, LINE_SENTENCES);
+    size_t from = 0;
+    for (int i = 0; i < count; i++) {
+        size_t to = ends[i] <= n ? ends[i] : n;
+        size_t trimmed = to;
+        while (trimmed > from && isspace((unsigned char)text[at + trimmed - 1])) trimmed--;
+        bool cut_front = first && i == 0 && islower((unsigned char)text[at + from]);
+        bool cut_back = last && i == count - 1 && !ends_sentence(text + at + from, trimmed - from);
+        add_sentence(k, at + from, to - from, false, cut_front || cut_back);
+        from = to;
+    }
+    if (from < n && count < LINE_SENTENCES) add_sentence(k, at + from, n - from, false, last);
+}
+
+static void cut_passage(struct call *c, struct evidence *ev, int passage)
+{
+    struct cutter k = { .c = c, .ev = ev, .passage = passage };
+    const char *text = ev->passages[passage].text;
+    size_t len = strlen(text), block = 0, block_len = 0, block_lines = 0;
+    bool item = false, first = true;
+    for (size_t at = 0; at <= len;) {
+        const char *nl = memchr(text + at, '\n', len - at);
+        size_t n = nl ? (size_t)(nl - text) - at : len - at;
+        size_t indent = 0;
+        while (indent < n && (text[at + indent] == ' ' || text[at + indent] == '\t' || text[at + indent] == '\r')) indent++;
+        const char *line = text + at + indent;
+        size_t rest = n - indent;
+        while (rest && isspace((unsigned char)line[rest - 1])) rest--;
+        bool marks = item_marker(line, rest) > 0, blank = rest == 0;
+        bool title = !blank && line[0] == '#';
+        if (block_lines && (blank || marks || title)) {
+            if (!is_heading(text + block, block_len, block_lines == 1 && !item)) {
+                cut_block(&k, block, block_len, item, first, false);
+                first = false;
+            } else {
+                k.chain = false;
+                first = false;
+            }
+            block_lines = 0;
+        }
+        if (title) {
+            k.chain = false;
+            first = false;
+        } else if (!blank) {
+            if (block_lines == 0) {
+                block = at + indent;
+                item = marks;
+            }
+            block_len = at + n - block;
+            block_lines++;
+        }
+        if (!nl) break;
+        at += n + 1;
+    }
+    if (block_lines && !is_heading(text + block, block_len, block_lines == 1 && !item))
+        cut_block(&k, block, block_len, item, first, true);
+}
+
+static void drop_emptied(struct evidence *ev)
+{
+    int kept = 0;
+    for (int i = 0; i < ev->count; i++) {
+        if (ev->sentences[i].n == 0) {
+            if (i + 1 < ev->count) ev->sentences[i + 1].follows = false;
+            continue;
+        }
+        ev->sentences[kept++] = ev->sentences[i];
+    }
+    ev->count = kept;
+}
+
+/* What its heading says belongs to a sentence, at half weight. */
+static float lexical(const struct evidence *ev, const struct sentence *s, const struct terms *heading)
+{
+    float all = 0, in = 0;
+    for (int i = 0; i < ev->terms.count; i++) {
+        float w = ev->terms.weight[i];
+        all += w;
+        if (terms_have(&s->terms, ev->terms.word[i]))
+            in += w;
+        else if (terms_have(heading, ev->terms.word[i]))
+            in += 0.6f * w;
+    }
+    return all > 0 ? in / all : 0;
+}
+
+static float passage_part(const struct evidence *ev, int i)
+{
+    const struct passage *p = &ev->passages[i];
+    float cos = p->score_cos > -1 ? p->score_cos : 0;
+    float place = 1.0f - 0.5f * (float)i / (float)(ev->passage_count > 1 ? ev->passage_count - 1 : 1);
+    return 0.5f * place + 0.5f * fminf(1, fmaxf(0, cos / 0.7f));
+}
+
+static enum err embed(struct call *c, struct evidence *ev)
+{
+    /* The most promising by words and passage get a vector; which ones must not depend on what is remembered. */
+    int pick[EVIDENCE_EMBED_MAX], count = 0;
+    bool taken[EVIDENCE_MAX] = { false };
+    while (count < EVIDENCE_EMBED_MAX && count < ev->count) {
+        int best = -1;
+        float best_score = 0;
+        for (int i = 0; i < ev->count; i++) {
+            if (taken[i]) continue;
+            float score = 1 + 0.5f * ev->sentences[i].lexical + 0.5f * passage_part(ev, ev->sentences[i].passage) -
+                          (ev->sentences[i].fragment ? 0.3f : 0);
+            if (best < 0 || score > best_score) best = i, best_score = score;
+        }
+        taken[best] = true;
+        pick[count++] = best;
+    }
+    const char *texts[EVIDENCE_EMBED_MAX];
+    size_t lens[EVIDENCE_EMBED_MAX];
+    for (int i = 0; i < count; i++) {
+        const struct sentence *s = &ev->sentences[pick[i]];
+        const char *heading = last_heading(ev->passages[s->passage].heading);
+        if (!*heading) heading = ev->passages[s->passage].title ? ev->passages[s->passage].title : "";
+        texts[i] = arena_printf(&c->mem, "%.80s: %.*s", heading, (int)(s->n < EMBED_BYTES ? s->n : EMBED_BYTES), s->text);
+        lens[i] = strlen(texts[i]);
+    }
+    const float *v = NULL;
+    int dim = 0;
+    enum err e = vectors_of(c, texts, lens, count, &v, &dim);
+    if (e || !v || dim != ev->dim) return e;
+    for (int i = 0; i < count; i++) {
+        struct sentence *s = &ev->sentences[pick[i]];
+        s->vector = v + (size_t)i * (size_t)dim;
+        s->cosine = vectors_dot(ev->vector, s->vector, dim);
+    }
+    return OK;
+}
+
+static float clamp01(float x)
+{
+    return x < 0 ? 0 : x > 1 ? 1 : x;
+}
+
+enum err evidence_make(struct call *c, const char *question, const char *language, struct passage *passages, int found, int use,
+                       struct evidence *out)
+{
+    struct evidence ev = { .question = question, .language = language, .passages = passages, .found_count = found,
+                           .passage_count = use < found ? use : found };
+    ev.sentences = arena_array(&c->mem, EVIDENCE_MAX, sizeof *ev.sentences);
+    ev.passage_terms = arena_array(&c->mem, (size_t)(ev.passage_count > 0 ? ev.passage_count : 1), sizeof *ev.passage_terms);
+    ev.terms = terms_of(c, question, strlen(question), language);
+    const char *model = NULL;
+    enum err e = OK;
+    if (encoder_default()) {
+        e = embed_text(c, question, strlen(question), &ev.vector, &ev.dim, &model);
+        if (e == ERR_CANCELLED || e == ERR_TIMEOUT) return e;
+        if (e) {
+            call_forgive(c);
+            ev.vector = NULL;
+        }
+    }
+    struct terms *headings = arena_array(&c->mem, (size_t)(ev.passage_count > 0 ? ev.passage_count : 1), sizeof *headings);
+    for (int i = 0; i < ev.passage_count; i++) {
+        const struct passage *p = &passages[i];
+        headings[i] = terms_new(c);
+        if (p->heading) terms_add(c, &headings[i], p->heading, strlen(p->heading), p->language, false);
+        if (p->title) terms_add(c, &headings[i], p->title, strlen(p->title), p->language, false);
+        ev.passage_terms[i] = terms_new(c);
+        terms_add(c, &ev.passage_terms[i], p->text, strlen(p->text), p->language, false);
+        for (int k = 0; k < headings[i].count && ev.passage_terms[i].count < TERMS_MAX; k++)
+            if (!terms_have(&ev.passage_terms[i], headings[i].word[k])) {
+                ev.passage_terms[i].weight[ev.passage_terms[i].count] = 1;
+                ev.passage_terms[i].word[ev.passage_terms[i].count++] = headings[i].word[k];
+            }
+        cut_passage(c, &ev, i);
+        e = call_check(c);
+        if (e) return e;
+    }
+    drop_emptied(&ev);
+    for (int i = 0; i < ev.count; i++) ev.sentences[i].lexical = lexical(&ev, &ev.sentences[i], &headings[ev.sentences[i].passage]);
+    if (ev.vector) {
+        e = embed(c, &ev);
+        if (e == ERR_CANCELLED || e == ERR_TIMEOUT) return e;
+        if (e) call_forgive(c);      /* words alone still order the sentences */
+    }
+    for (int i = 0; i < ev.count; i++) {
+        struct sentence *s = &ev.sentences[i];
+        float part = passage_part(&ev, s->passage);
+        if (s->cosine > -1)
+            s->relevance = 0.6f * clamp01((s->cosine - 0.05f) / 0.65f) + 0.25f * s->lexical + 0.15f * part;
+        else
+            s->relevance = (ev.vector ? 0.55f : 0.8f) * s->lexical + 0.15f * part;
+        if (s->fragment) s->relevance *= 0.6f;
+        s->relevance = clamp01(s->relevance);
+    }
+    *out = ev;
+    return OK;
+}
