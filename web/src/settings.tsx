@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+import type { Me } from './api.ts';
+import { Choice } from './parts.tsx';
+import { type Language, setPreferences, type Theme, usePreferences, useWords } from './preferences.ts';
+import { signOut } from './session.ts';
+
+export function Preferences() {
+  const w = useWords();
+  const { language, theme } = usePreferences();
+  return (
+    <>
+      <Choice<Language>
+        legend={w.settings.language} value={language} onChange={(value) => setPreferences({ language: value })}
+        options={[{ value: 'en', label: 'English', lang: 'en' }, { value: 'es', label: 'Español', lang: 'es' }]}
+      />
+      <Choice<Theme>
+        legend={w.settings.theme} value={theme} onChange={(value) => setPreferences({ theme: value })}
+        options={[{ value: 'system', label: w.settings.system }, { value: 'light', label: w.settings.light }, { value: 'dark', label: w.settings.dark }]}
+      />
+    </>
+  );
+}
+
+export function Account({ me }: { me: Me }) {
+  const w = useWords();
+  const role = me.demo && me.role === 'user' ? w.settings.visitor : ({ owner: w.settings.owner, service: w.settings.service, user: w.settings.user } as Record<string, string>)[me.role] ?? me.role;
+  return (
+    <div className="account">
+      <span className="account-who"><strong>{role}</strong><span className="quiet small">{me.creator_id}</span></span>
+      <button type="button" className="text-button" onClick={signOut}>{me.demo && me.role === 'user' ? w.settings.signIn : w.settings.signOut}</button>
+    </div>
+  );
+}
+
+export function Colophon({ version }: { version: string }) {
+  const w = useWords();
+  return <p className="colophon quiet small">Chiron {version} · <a href="/docs">{w.settings.api}</a> · <a href="/licences.txt">{w.settings.licences}</a></p>;
+}
