@@ -13,6 +13,7 @@ OBJ    := $(SRC:src/%.c=$(B)/obj/%.o)
 UNIT   := $(sort $(wildcard test/unit/*/*_test.c))
 FUZZ   := $(sort $(wildcard test/fuzz/*_fuzz.c))
 SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g
+SAN_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -O1 -g
 SAN_tsan := -fsanitize=thread -fno-omit-frame-pointer -O1 -g
 ASSETS := $(shell tools/embed.sh list)
 
@@ -53,10 +54,18 @@ test-unit: ; @tools/test.sh $(B) unit
 test-live: all ; @tools/test.sh $(B) live
 # NO_WEB: the page is tested in the real binary. One build folder each for address and thread sanitizer.
 asan tsan:
-	@$(MAKE) --no-print-directory B=$(B)/$@ NO_WEB=1 SETUP_DONE=1 CFLAGS="$(SAN_$@)" $(B)/$@/chiron unit
+	@$(MAKE) --no-print-directory B=$(B)/$@ NO_WEB=1 SETUP_DONE=1 CFLAGS="$(SAN_$@)" $(B)/$@/chiron unit replays
+fuzzers:
+	@$(MAKE) --no-print-directory B=$(B)/fuzzer NO_WEB=1 SETUP_DONE=1 CC=clang-14 CFLAGS="$(SAN_fuzz)" FUZZ_MAIN=-fsanitize=fuzzer replays
 $(B)/unit/%: test/unit/%.c $(B)/libchiron.a
 	@mkdir -p $(@D)
 	$(CC) $(CPP) -Itest $(WARN) -Wno-missing-prototypes $(CFLAGS) -MMD -MP -o $@ $< $(B)/libchiron.a $(LDLIBS) -lcmocka
+# The corpus's replay has a main() of its own; libFuzzer brings another.
+FUZZ_MAIN := test/fuzz/replay.c
+$(B)/fuzz/%: test/fuzz/%.c test/fuzz/replay.c $(B)/libchiron.a
+	@mkdir -p $(@D)
+	$(CC) $(CPP) -Itest $(WARN) -Wno-missing-prototypes $(CFLAGS) -o $@ $< $(FUZZ_MAIN) $(B)/libchiron.a $(LDLIBS)
+replays: $(FUZZ:test/fuzz/%.c=$(B)/fuzz/%)
 unit: $(UNIT:test/unit/%.c=$(B)/unit/%)
 -include $(UNIT:test/unit/%.c=$(B)/unit/%.d)
 check: ; @tools/check.sh $(B)
@@ -69,4 +78,4 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 format: ; clang-format-14 -i $$(git ls-files 'src/*.[ch]' 'test/*.[ch]')
 clean: ; rm -rf $(B) web/dist web/node_modules
-.PHONY: all setup web run test test-unit test-live unit check race fuzz bench asan tsan format clean
+.PHONY: all setup web run test test-unit test-live unit check race fuzz bench asan tsan fuzzers replays format clean

