@@ -226,7 +226,7 @@ enum err search_store_passage(struct call *c, struct conn *conn, int64_t item, s
                            "SELECT i.ref, coalesce(d.id, ''), coalesce(d.title, ''), coalesce(k.heading, ''), i.content_type, "
                            "coalesce(k.language, e.language, ''), coalesce(k.text, e.content, ''), "
                            "coalesce(d.metadata, e.metadata, '{}'), coalesce(k.page, 0), coalesce(k.start_byte, 0), "
-                           "coalesce(k.end_byte, 0), coalesce(d.created_ms, e.created_at, 0) FROM search_item i "
+                           "coalesce(k.end_byte, 0), coalesce(d.created_at, e.created_at, 0) FROM search_item i "
                            "LEFT JOIN chunk k ON i.kind = 0 AND k.id = i.ref LEFT JOIN document d ON d.id = k.document_id "
                            "LEFT JOIN embedding e ON i.kind = 1 AND e.id = i.ref WHERE i.item = ?i", item);
     if (!e && rows_next(r)) {

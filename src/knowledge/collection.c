@@ -1,0 +1,560 @@
+/* knowledge/collection.c — read-copy-update over a creator's items. Per-item columns are copied for each generation
+ * (24 bytes an item); vectors, which are eighty times that, are appended to rows that older snapshots go on using.
+ * A creator's entry leaves when all entries together are over the bound, least recently used first; searches that hold
+ * its snapshot finish undisturbed. It refuses to score anything. */
+/* SPDX-License-Identifier: MIT */
+#include "knowledge/collection.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/metric.h"
+#include "knowledge/search_store.h"
+
+#define SETS       8         /* models of one creator; vectors of a ninth are not searched */
+#define NAME_SLOTS 1024u     /* grows by doubling */
+#define DEAD_SLACK 1000      /* removed items carried along before all is read again */
+
+/* What all snapshots since the last full read share. Only the refreshing thread appends. */
+struct base {
+    atomic_int refs;
+    pthread_mutex_t lock;            /* of names */
+    char **names;                    /* open addressing: users and types to small numbers, by slot of the table */
+    uint32_t *name_ids;
+    uint32_t name_count, name_slots;
+    struct set_rows { char *model; int dim; struct vectors *rows; } sets[SETS];
+    int set_count;
+    json_t **metadata;               /* every source ever read; freed with the base */
+    uint32_t metadata_count, metadata_cap;
+};
+struct collection {
+    atomic_int refs;
+    struct base *base;
+    int64_t generation, last_item, last_seq, last_gone;
+    uint32_t count, cap, dead_count;
+    int64_t *item;                   /* ascending */
+    uint32_t *user, *type;           /* numbers of names */
+    const json_t **metadata;         /* of the item's source, NULL when empty; owned by the base */
+    uint64_t *dead;
+    struct collection_set sets[SETS];
+    uint32_t *index_of[SETS], index_cap[SETS];
+    int set_count;
+};
+struct entry {
+    struct entry *next;
+    char creator[LIMIT_ID_BYTES + 1];
+    pthread_mutex_t refresh;
+    struct collection *now;          /* NULL: nothing read yet, or evicted */
+    size_t bytes;
+    uint64_t used;
+    int busy;                        /* threads inside; it is not freed meanwhile */
+};
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* entries, their now, bytes, used, busy */
+static struct entry *entries;
+static uint64_t uses;
+static size_t bytes_max = (size_t)LIMIT_INDEX_BYTES;
+
+static void *grow(void *p, size_t n, size_t each)
+{
+    void *q = reallocarray(p, n, each);
+    if (!q) abort();
+    return q;
+}
+
+/* ---- names ---- */
+
+static uint32_t name_slot(const struct base *b, const char *s)
+{
+    uint32_t h = 2166136261u;
+    for (const char *p = s; *p; p++) h = (h ^ (unsigned char)*p) * 16777619u;
+    h ^= h >> 15;
+    while (b->names[h & (b->name_slots - 1)] && strcmp(b->names[h & (b->name_slots - 1)], s) != 0) h++;
+    return h & (b->name_slots - 1);
+}
+
+static void names_double(struct base *b)
+{
+    char **old = b->names;
+    uint32_t *old_ids = b->name_ids, n = b->name_slots;
+    b->name_slots = n ? n * 2 : NAME_SLOTS;
+    b->names = calloc(b->name_slots, sizeof *b->names);
+    b->name_ids = calloc(b->name_slots, sizeof *b->name_ids);
+    if (!b->names || !b->name_ids) abort();
+    for (uint32_t i = 0; i < n; i++) {
+        if (!old[i]) continue;
+        uint32_t at = name_slot(b, old[i]);
+        b->names[at] = old[i];
+        b->name_ids[at] = old_ids[i];
+    }
+    free(old);
+    free(old_ids);
+}
+
+/* The number of a name; add: it gets one when it is new, else COLLECTION_NONE. */
+static uint32_t name_id(struct base *b, const char *s, bool add)
+{
+    pthread_mutex_lock(&b->lock);
+    uint32_t at = name_slot(b, s), id = COLLECTION_NONE;
+    if (b->names[at]) {
+        id = b->name_ids[at];
+    } else if (add) {
+        if ((b->name_count + 1) * 2 > b->name_slots) {
+            names_double(b);
+            at = name_slot(b, s);
+        }
+        if (!(b->names[at] = strdup(s))) abort();
+        id = b->name_ids[at] = b->name_count++;
+    }
+    pthread_mutex_unlock(&b->lock);
+    return id;
+}
+
+/* ---- lifetimes ---- */
+
+static struct base *base_new(void)
+{
+    struct base *b = calloc(1, sizeof *b);
+    if (!b) abort();
+    atomic_init(&b->refs, 1);
+    pthread_mutex_init(&b->lock, NULL);
+    names_double(b);
+    return b;
+}
+
+static void base_release(struct base *b)
+{
+    if (atomic_fetch_sub(&b->refs, 1) > 1) return;
+    for (uint32_t i = 0; i < b->name_slots; i++) free(b->names[i]);
+    free(b->names);
+    free(b->name_ids);
+    for (int i = 0; i < b->set_count; i++) {
+        free(b->sets[i].model);
+        vectors_free(b->sets[i].rows);
+    }
+    for (uint32_t i = 0; i < b->metadata_count; i++) json_decref(b->metadata[i]);
+    free(b->metadata);
+    pthread_mutex_destroy(&b->lock);
+    free(b);
+}
+
+void collection_release(struct collection *col)
+{
+    if (!col || atomic_fetch_sub(&col->refs, 1) > 1) return;
+    base_release(col->base);
+    free(col->item);
+    free(col->user);
+    free(col->type);
+    free(col->metadata);
+    free(col->dead);
+    for (int i = 0; i < SETS; i++) free(col->index_of[i]);
+    free(col);
+}
+
+static void *copy(const void *p, size_t n, size_t cap, size_t each)
+{
+    void *q = grow(NULL, cap ? cap : 1, each);
+    if (n) memcpy(q, p, n * each);
+    return q;
+}
+
+/* A snapshot to be completed by the caller: what old holds, or nothing. */
+static struct collection *snapshot(const struct collection *old)
+{
+    struct collection *s = calloc(1, sizeof *s);
+    if (!s) abort();
+    if (old) *s = *old;
+    atomic_init(&s->refs, 1);
+    s->base = old ? old->base : base_new();
+    if (old) atomic_fetch_add(&s->base->refs, 1);
+    uint32_t n = s->count;
+    s->cap = n + n / 16 + 64;
+    s->cap = (s->cap + 63) & ~63u;
+    s->item = copy(s->item, n, s->cap, sizeof *s->item);
+    s->user = copy(s->user, n, s->cap, sizeof *s->user);
+    s->type = copy(s->type, n, s->cap, sizeof *s->type);
+    s->metadata = copy(s->metadata, n, s->cap, sizeof *s->metadata);
+    uint64_t *dead = calloc(s->cap / 64, sizeof *dead);
+    if (!dead) abort();
+    if (old) memcpy(dead, old->dead, ((size_t)n + 63) / 64 * sizeof *dead);
+    s->dead = dead;
+    for (int i = 0; i < s->set_count; i++) {
+        s->index_cap[i] = s->sets[i].count + 64;
+        s->index_of[i] = copy(old->index_of[i], s->sets[i].count, s->index_cap[i], sizeof(uint32_t));
+    }
+    return s;
+}
+
+static size_t collection_bytes(const struct collection *s)
+{
+    size_t n = (size_t)s->cap * (sizeof(int64_t) + 2 * sizeof(uint32_t) + sizeof(void *)) + (size_t)s->base->metadata_count * 512;
+    for (int i = 0; i < s->set_count; i++) n += vectors_bytes(s->sets[i].rows) + s->index_cap[i] * sizeof(uint32_t);
+    return n;
+}
+
+/* ---- bringing in what changed ---- */
+
+struct builder {
+    struct collection *s;
+    const json_t *metadata;          /* of the last source, which its next chunks share */
+    char source[LIMIT_ID_BYTES + 1];
+};
+
+static int set_for(struct collection *s, const char *model, int dim)
+{
+    for (int i = 0; i < s->set_count; i++)
+        if (s->sets[i].dim == dim && !strcmp(s->sets[i].model, model)) return i;
+    struct base *b = s->base;
+    if (b->set_count == SETS || dim > 8192) return -1;
+    struct set_rows *r = &b->sets[b->set_count++];
+    *r = (struct set_rows){ strdup(model), dim, vectors_new(dim) };
+    if (!r->model) abort();
+    int i = s->set_count++;
+    assert(s->set_count == b->set_count);
+    s->sets[i] = (struct collection_set){ .model = r->model, .dim = dim, .rows = r->rows, .plain = true };
+    return i;
+}
+
+static const json_t *keep_metadata(struct base *b, const char *text)
+{
+    json_t *v = text && strcmp(text, "{}") != 0 ? json_loads(text, 0, NULL) : NULL;
+    if (!v) return NULL;
+    if (b->metadata_count == b->metadata_cap) {
+        b->metadata_cap = b->metadata_cap ? b->metadata_cap * 2 : 64;
+        b->metadata = grow(b->metadata, b->metadata_cap, sizeof *b->metadata);
+    }
+    return b->metadata[b->metadata_count++] = v;
+}
+
+static uint32_t add_item(struct builder *b, const struct stored_item *i)
+{
+    struct collection *s = b->s;
+    if (s->count == s->cap) {
+        uint32_t old = s->cap;
+        s->cap *= 2;
+        s->item = grow(s->item, s->cap, sizeof *s->item);
+        s->user = grow(s->user, s->cap, sizeof *s->user);
+        s->type = grow(s->type, s->cap, sizeof *s->type);
+        s->metadata = grow(s->metadata, s->cap, sizeof *s->metadata);
+        s->dead = grow(s->dead, s->cap / 64, sizeof *s->dead);
+        memset(s->dead + old / 64, 0, (s->cap - old) / 64 * sizeof *s->dead);
+    }
+    if (i->kind == SEARCH_EMBEDDING || strcmp(b->source, i->source) != 0) {
+        b->metadata = keep_metadata(s->base, i->metadata);
+        snprintf(b->source, sizeof b->source, "%s", i->source);
+    }
+    uint32_t at = s->count++;
+    s->item[at] = s->last_item = i->item;
+    s->user[at] = name_id(s->base, i->user_id, true);
+    s->type[at] = name_id(s->base, i->content_type, true);
+    s->metadata[at] = b->metadata;
+    return at;
+}
+
+static void take_item(void *arg, const struct stored_item *i)
+{
+    struct builder *b = arg;
+    struct collection *s = b->s;
+    uint32_t at = s->count && s->item[s->count - 1] == i->item ? s->count - 1 : collection_find(s, i->item, 0);
+    if (i->item > s->last_item) at = add_item(b, i);
+    if (i->seq > s->last_seq) s->last_seq = i->seq;
+    int set = at != COLLECTION_NONE && i->model ? set_for(s, i->model, i->dim) : -1;
+    if (set < 0) return;
+    struct collection_set *to = &s->sets[set];
+    /* A vector of an item from an earlier generation may be a second one. */
+    for (uint32_t k = 0; at + 1 < s->count && k < to->count; k++) {
+        if (s->index_of[set][k] != at) continue;
+        s->index_of[set][k] = COLLECTION_NONE;
+        to->plain = false;
+    }
+    if (to->count == s->index_cap[set]) {
+        s->index_cap[set] = s->index_cap[set] ? s->index_cap[set] * 2 : 64;
+        s->index_of[set] = grow(s->index_of[set], s->index_cap[set], sizeof(uint32_t));
+    }
+    struct vectors *rows = s->base->sets[set].rows;
+    float row[8192];
+    memcpy(row, i->vector, (size_t)i->dim * sizeof *row);
+    uint32_t slot = vectors_add(rows, row);
+    assert(slot == to->count);
+    to->plain &= slot == at;
+    s->index_of[set][slot] = at;
+    to->count = slot + 1;
+}
+
+static void take_gone(void *arg, int64_t item)
+{
+    struct collection *s = ((struct builder *)arg)->s;
+    uint32_t at = collection_find(s, item, 0);
+    if (at == COLLECTION_NONE) return;
+    s->dead[at / 64] |= (uint64_t)1 << (at % 64);
+    s->dead_count++;
+}
+
+static enum err follow(struct call *c, struct conn *r, int64_t generation, const struct collection *old, struct collection **out)
+{
+    struct builder b = { .s = snapshot(old) };
+    struct collection *s = b.s;
+    bool missed = false;
+    int64_t from_item = s->last_item, from_seq = s->last_seq;
+    enum err e = search_store_gone(c, r, s->last_gone, take_gone, &b, &s->last_gone, &missed);
+    if (!e && old && (missed || s->dead_count > s->count / 2 + DEAD_SLACK)) {
+        collection_release(s);
+        return follow(c, r, generation, NULL, out);
+    }
+    if (!e) e = search_store_items(c, r, from_item, from_seq, take_item, &b);
+    if (e) {
+        collection_release(s);
+        return e;
+    }
+    for (int i = 0; i < s->set_count; i++) s->sets[i].index_of = s->index_of[i];
+    s->generation = generation;
+    *out = s;
+    return OK;
+}
+
+/* ---- the table of creators ---- */
+
+static struct entry *entry_enter(const char *creator)
+{
+    pthread_mutex_lock(&lock);
+    struct entry *e = entries;
+    while (e && strcmp(e->creator, creator) != 0) e = e->next;
+    if (!e) {
+        if (!(e = calloc(1, sizeof *e))) abort();
+        snprintf(e->creator, sizeof e->creator, "%s", creator);
+        pthread_mutex_init(&e->refresh, NULL);
+        e->next = entries;
+        entries = e;
+    }
+    e->busy++;
+    e->used = ++uses;
+    pthread_mutex_unlock(&lock);
+    return e;
+}
+
+/* Called with lock held: the least recently used entries go until the rest fits; keep stays. */
+static void evict(const struct entry *keep, struct collection **old, int max, int *n)
+{
+    for (;;) {
+        size_t sum = 0;
+        struct entry *oldest = NULL;
+        for (struct entry *e = entries; e; e = e->next) {
+            sum += e->bytes;
+            if (e != keep && e->now && (!oldest || e->used < oldest->used)) oldest = e;
+        }
+        metric_set("chiron_index_bytes", NULL, (double)sum);
+        if (sum <= bytes_max || !oldest || *n == max) return;
+        old[(*n)++] = oldest->now;
+        oldest->now = NULL;
+        oldest->bytes = 0;
+    }
+}
+
+static struct collection *current(struct entry *en, int64_t generation)
+{
+    pthread_mutex_lock(&lock);
+    struct collection *now = en->now && en->now->generation >= generation ? en->now : NULL;
+    if (now) atomic_fetch_add(&now->refs, 1);
+    pthread_mutex_unlock(&lock);
+    return now;
+}
+
+static enum err refresh(struct call *c, struct conn *r, int64_t generation, struct entry *en, struct collection **out)
+{
+    struct collection *fresh = NULL, *gone[16];
+    int n = 0;
+    pthread_mutex_lock(&lock);
+    struct collection *old = en->now, *was;   /* stays for those whose generation it is */
+    if (old) atomic_fetch_add(&old->refs, 1);
+    pthread_mutex_unlock(&lock);
+    enum err e = follow(c, r, generation, old, &fresh);
+    /* After an error rows may have been appended that no snapshot counts: the old base is not continued. */
+    pthread_mutex_lock(&lock);
+    was = en->now;
+    en->now = fresh;
+    en->bytes = fresh ? collection_bytes(fresh) : 0;
+    if (fresh) atomic_fetch_add(&fresh->refs, 1);
+    evict(en, gone, 16, &n);
+    pthread_mutex_unlock(&lock);
+    collection_release(was);
+    collection_release(old);
+    while (n > 0) collection_release(gone[--n]);
+    if (!e) *out = fresh;
+    return e;
+}
+
+enum err collection_get(struct call *c, struct conn *r, int64_t generation, struct collection **out)
+{
+    struct entry *en = entry_enter(c->creator_id);
+    struct collection *col = current(en, generation);
+    enum err e = OK;
+    if (!col) {
+        pthread_mutex_lock(&en->refresh);
+        col = current(en, generation);
+        if (!col) e = refresh(c, r, generation, en, &col);
+        pthread_mutex_unlock(&en->refresh);
+    }
+    pthread_mutex_lock(&lock);
+    en->busy--;
+    pthread_mutex_unlock(&lock);
+    if (!e) *out = col;
+    return e;
+}
+
+void collections_open(size_t max_bytes)
+{
+    bytes_max = max_bytes;
+}
+
+void collection_forget(const char *creator_id)
+{
+    pthread_mutex_lock(&lock);
+    for (struct entry *e = entries; e; e = e->next) {
+        if (strcmp(e->creator, creator_id) != 0) continue;
+        collection_release(e->now);
+        e->now = NULL;
+        e->bytes = 0;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void collections_close(void)
+{
+    pthread_mutex_lock(&lock);
+    while (entries) {
+        struct entry *e = entries;
+        assert(e->busy == 0);
+        entries = e->next;
+        collection_release(e->now);
+        pthread_mutex_destroy(&e->refresh);
+        free(e);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+size_t collections_bytes(void)
+{
+    size_t sum = 0;
+    pthread_mutex_lock(&lock);
+    for (struct entry *e = entries; e; e = e->next) sum += e->bytes;
+    pthread_mutex_unlock(&lock);
+    return sum;
+}
+
+/* ---- reading a snapshot ---- */
+
+int64_t collection_generation(const struct collection *col)
+{
+    return col->generation;
+}
+
+uint32_t collection_count(const struct collection *col)
+{
+    return col->count;
+}
+
+int64_t collection_item(const struct collection *col, uint32_t index)
+{
+    return col->item[index];
+}
+
+uint32_t collection_find(const struct collection *col, int64_t item, uint32_t hint)
+{
+    uint32_t lo = hint, hi = col->count;
+    if (lo >= hi || col->item[lo] > item) return COLLECTION_NONE;
+    /* Numbers mostly follow each other: the distance in numbers is the distance in places. */
+    int64_t guess = (int64_t)lo + (item - col->item[lo]);
+    if (guess < (int64_t)hi && col->item[guess] == item) lo = (uint32_t)guess;
+    else
+        while (hi - lo > 1) {
+            uint32_t mid = lo + (hi - lo) / 2;
+            if (col->item[mid] <= item) lo = mid;
+            else hi = mid;
+        }
+    if (col->item[lo] != item || (col->dead[lo / 64] >> (lo % 64) & 1)) return COLLECTION_NONE;
+    return lo;
+}
+
+const struct collection_set *collection_set(const struct collection *col, const char *model, int dim)
+{
+    for (int i = 0; i < col->set_count; i++)
+        if (col->sets[i].dim == dim && !strcmp(col->sets[i].model, model)) return &col->sets[i];
+    return NULL;
+}
+
+static bool one_matches(const json_t *have, const json_t *want)
+{
+    if (json_is_number(have) && json_is_number(want)) return json_number_value(have) == json_number_value(want);
+    return json_equal(have, want);
+}
+
+static bool matches(const json_t *have, const json_t *want)
+{
+    if (json_is_array(want)) {
+        for (size_t i = 0; i < json_array_size(want); i++)
+            if (matches(have, json_array_get(want, i))) return true;
+        return false;
+    }
+    if (json_is_array(have)) {
+        for (size_t i = 0; i < json_array_size(have); i++)
+            if (one_matches(json_array_get(have, i), want)) return true;
+        return false;
+    }
+    return one_matches(have, want);
+}
+
+bool collection_matches(const json_t *metadata, const json_t *filter)
+{
+    const char *key;
+    json_t *want;
+    json_object_foreach((json_t *)(uintptr_t)filter, key, want) {
+        const json_t *have = json_object_get(metadata, key);
+        if (!have || !matches(have, want)) return false;
+    }
+    return true;
+}
+
+const uint64_t *collection_allowed(struct call *c, const struct collection *col, const char *user, const char *const *types,
+                                   const json_t *filter)
+{
+    uint32_t wanted[32], n_types = 0, all = COLLECTION_NONE;
+    uint32_t shared = name_id(col->base, "", false), own = user && *user ? name_id(col->base, user, false) : all;
+    for (; types && types[n_types] && n_types < 32; n_types++) wanted[n_types] = name_id(col->base, types[n_types], false);
+    if (filter && json_object_size(filter) == 0) filter = NULL;
+    size_t words = ((size_t)col->count + 63) / 64;
+    uint64_t *bits = arena_array(&c->mem, words + 1, sizeof *bits);
+    uint32_t seen = 0;
+    const json_t *last = NULL;
+    bool last_ok = false;
+    for (uint32_t i = 0; i < col->count; i++) {
+        bool ok = (col->user[i] == shared || (own != all && col->user[i] == own)) && !(col->dead[i / 64] >> (i % 64) & 1);
+        if (ok && types) {
+            ok = false;
+            for (uint32_t t = 0; t < n_types && !ok; t++) ok = col->type[i] == wanted[t];
+        }
+        if (ok && filter) {
+            if (i == 0 || col->metadata[i] != last) last_ok = col->metadata[i] && collection_matches(col->metadata[i], filter);
+            last = col->metadata[i];
+            ok = last_ok;
+        }
+        bits[i / 64] |= (uint64_t)ok << (i % 64);
+        seen += ok;
+    }
+    return seen == col->count ? NULL : bits;
+}
+
+const uint64_t *collection_slots(struct call *c, const struct collection *col, const struct collection_set *set,
+                                 const uint64_t *allowed)
+{
+    (void)col;
+    if (set->plain) return allowed;
+    uint64_t *bits = arena_array(&c->mem, (size_t)set->count / 64 + 1, sizeof *bits);
+    for (uint32_t i = 0; i < set->count; i++) {
+        uint32_t at = set->index_of[i];
+        bool ok = at != COLLECTION_NONE && (!allowed || (allowed[at / 64] >> (at % 64) & 1));
+        bits[i / 64] |= (uint64_t)ok << (i % 64);
+    }
+    return bits;
+}

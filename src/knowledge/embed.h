@@ -1,0 +1,16 @@
+/* knowledge/embed.h — texts to vectors behind two caches: one in this process, one in the key-value store for an hour
+ * (RAG-023, RAG-024). The local encoder comes first, the OpenAI-compatible endpoint when it is missing or fails (RAG-016);
+ * only masked text goes out to the endpoint (RAG-027). Any thread.                                            */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_KNOWLEDGE_EMBED_H
+#define CHIRON_KNOWLEDGE_EMBED_H
+#include "base/call.h"
+
+void embed_open(int cache_entries, int64_t ttl_ms);
+void embed_close(void);
+/* n texts in one batch: n × *dim_out floats and the model's name in c->mem. ERR_UPSTREAM: neither encoder nor endpoint. */
+MUST_CHECK enum err embed_texts(struct call *c, const char *const *texts, const size_t *lens, int n, const float **out,
+                                int *dim_out, const char **model_out);
+/* Name of the model that would be asked first; "" without a local one. */
+const char *embed_model(void);
+#endif

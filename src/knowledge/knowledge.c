@@ -1,0 +1,54 @@
+/* knowledge/knowledge.c — what the domain needs before its first call and gives back after its last. It holds no rule. */
+/* SPDX-License-Identifier: MIT */
+#include "knowledge/knowledge.h"
+
+#include "base/metric.h"
+#include "knowledge/collection.h"
+#include "knowledge/embed.h"
+#include "knowledge/feedback.h"
+#include "knowledge/search.h"
+
+#define MIB (1024 * 1024)
+
+const struct setting knowledge_settings[] = {
+    { "KNOWLEDGE_INDEX_MIB", "2048", "memory for vectors of all creators, MiB; the least recently used creator goes first",
+      SETTING_INT, 1, LIMIT_INDEX_BYTES / MIB },
+    { "KNOWLEDGE_QUERY_CACHE", "4096", "results of searches kept in this process", SETTING_INT, 1, 1000000 },
+    { "KNOWLEDGE_EMBEDDING_CACHE", "8192", "embeddings of texts kept in this process", SETTING_INT, 1, 1000000 },
+    { "EMBEDDING_CACHE_TTL_SECONDS", "3600", "how long an embedding is kept in either cache", SETTING_INT, 1, 604800 },
+    { 0 },
+};
+
+static void describe(void)
+{
+    metric_describe("chiron_embed_seconds", 'h', "Time to turn texts into vectors, caches included.");
+    metric_describe("chiron_model_inference_seconds", 'h', "Time an embedding model ran, by kind.");
+    metric_describe("chiron_embed_fallback_total", 'c', "Times the second embedding model answered for the first.");
+    metric_describe("chiron_search_seconds", 'h', "Time of a search, by mode.");
+    metric_describe("chiron_search_degraded_total", 'c', "Searches answered by words alone, by reason.");
+    metric_describe("chiron_cache_hits_total", 'c', "Values found in a cache.");
+    metric_describe("chiron_cache_misses_total", 'c', "Values not found in a cache.");
+    metric_describe("chiron_search_clicks_total", 'c', "Search results opened.");
+    metric_describe("chiron_search_impressions_total", 'c', "Result lists shown.");
+    metric_describe("chiron_search_ctr", 'g', "Clicks per impression since the start.");
+    metric_describe("chiron_index_bytes", 'g', "Memory of vectors and items of all creators.");
+}
+
+enum err knowledge_open(struct call *c)
+{
+    (void)c;
+    describe();
+    collections_open((size_t)conf_int("KNOWLEDGE_INDEX_MIB") * MIB);
+    embed_open((int)conf_int("KNOWLEDGE_EMBEDDING_CACHE"), conf_int("EMBEDDING_CACHE_TTL_SECONDS") * 1000);
+    search_open((int)conf_int("KNOWLEDGE_QUERY_CACHE"));
+    feedback_open(4096);
+    return OK;
+}
+
+void knowledge_close(void)
+{
+    feedback_close();
+    search_close();
+    embed_close();
+    collections_close();
+}

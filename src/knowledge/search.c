@@ -1,0 +1,348 @@
+/* knowledge/search.c — one search: read the question, embed it, run both legs over one snapshot, combine, load the few
+ * texts that are returned. The question is embedded before a connection is taken, because readers are few and the model
+ * is the slowest part; ids and scores are what the query cache keeps, under the index's generation, so it is never stale.
+ * It refuses to fail for want of a model or of time: then words alone answer, and info.strategy says so. */
+/* SPDX-License-Identifier: MIT */
+#include "knowledge/search.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "knowledge/analyse.h"
+#include "knowledge/collection.h"
+#include "knowledge/embed.h"
+#include "knowledge/lru.h"
+#include "knowledge/search_store.h"
+
+#define CACHE_BYTES (32u << 20)
+#define UNION_MAX   (2 * LIMIT_SEARCH_K + 2 * SEARCH_LEG)
+#define EMBED_MS    3       /* with less time left than this the semantic leg is not begun */
+
+static struct lru *cache;
+
+/* What one search carries from stage to stage. */
+struct search {
+    const struct search_opts *o;
+    const char *text;
+    size_t n;
+    const char *user;
+    int k, leg;
+    float alpha;
+    enum search_mode mode;
+    const char *strategy;
+    const char *const *terms;
+    int term_count;
+    bool only_stop;
+    const float *vector;           /* NULL: no semantic leg */
+    int dim;
+    const char *model;
+    struct search_hit hits[UNION_MAX];
+    int hit_count;
+    int candidates;
+};
+/* The cache's value: this header, then hits. */
+struct kept {
+    int32_t hit_count, candidates;
+    char strategy[64], model[96];
+    struct search_hit hits[];
+};
+
+void search_open(int cache_entries)
+{
+    cache = lru_new("query", cache_entries, CACHE_BYTES);
+}
+
+void search_close(void)
+{
+    lru_free(cache);
+    cache = NULL;
+}
+
+static enum err prepare(struct call *c, const char *text, const struct search_opts *o, struct search *s)
+{
+    *s = (struct search){ .o = o, .text = text, .n = strlen(text), .mode = o->mode };
+    if (s->n > LIMIT_QUERY_BYTES) return fail(c, ERR_TOO_LARGE, "a query has at most %d bytes", LIMIT_QUERY_BYTES);
+    if (strspn(text, " \t\r\n") == s->n) return fail_field(c, "query", "the query is empty");
+    if (o->k < 0 || o->k > LIMIT_SEARCH_K) return fail_field(c, "k", "k is 1 to %d", LIMIT_SEARCH_K);
+    s->k = o->k ? o->k : 5;
+    s->leg = s->k > SEARCH_LEG ? s->k : SEARCH_LEG;
+    s->alpha = o->alpha_set || o->alpha > 0 ? o->alpha : 0.5f;
+    if (!(s->alpha >= 0 && s->alpha <= 1)) return fail_field(c, "alpha", "alpha is 0 to 1");
+    s->user = o->user_id ? o->user_id : c->user_id;
+    static const char *const names[] = { "hybrid", "semantic", "keyword" };
+    s->strategy = names[s->mode];
+    return call_check(c);
+}
+
+/* Everything that decides the result, as text; hashed because a query may be long. */
+static const char *cache_key(struct call *c, const struct search *s, int64_t generation)
+{
+    struct buf b;
+    buf_init(&b, LIMIT_QUERY_BYTES + 64 * 1024);
+    const struct search_opts *o = s->o;
+    buf_printf(&b, "%s %s %lld %d %d %a %a %a %s\n", c->creator_id, embed_model(), (long long)generation, (int)s->mode, s->k,
+               (double)s->alpha, (double)o->threshold, (double)o->min_cosine, s->user);
+    for (int i = 0; o->types && o->types[i]; i++) buf_printf(&b, "%s\n", o->types[i]);
+    if (o->filter) {
+        char *filter = json_dumps(o->filter, JSON_SORT_KEYS | JSON_COMPACT);
+        if (filter) buf_printf(&b, "\t%s", filter);
+        free(filter);
+    }
+    buf_addc(&b, '\n');
+    buf_add(&b, s->text, s->n);
+    char hex[65];
+    const char *key = b.failed ? NULL : arena_strdup(&c->mem, id_sha256_hex(b.data, b.len, hex));
+    buf_dispose(&b);
+    return key;
+}
+
+static bool recall(struct call *c, const char *key, struct search *s)
+{
+    void *p;
+    size_t n;
+    if (!cache || !key || !lru_get(cache, key, strlen(key), &c->mem, &p, &n)) return false;
+    const struct kept *k = p;
+    memcpy(s->hits, k->hits, (size_t)k->hit_count * sizeof *s->hits);
+    s->hit_count = k->hit_count;
+    s->candidates = k->candidates;
+    s->strategy = arena_strdup(&c->mem, k->strategy);
+    s->model = *k->model ? arena_strdup(&c->mem, k->model) : NULL;
+    return true;
+}
+
+static void keep(struct call *c, const char *key, const struct search *s)
+{
+    if (!cache || !key || strlen(s->strategy) > 63 || (s->model && strlen(s->model) > 95)) return;
+    size_t n = sizeof(struct kept) + (size_t)s->hit_count * sizeof *s->hits;
+    struct kept *k = arena_alloc(&c->mem, n);
+    k->hit_count = s->hit_count;
+    k->candidates = s->candidates;
+    memcpy(k->strategy, s->strategy, strlen(s->strategy) + 1);
+    if (s->model) memcpy(k->model, s->model, strlen(s->model) + 1);
+    memcpy(k->hits, s->hits, (size_t)s->hit_count * sizeof *s->hits);
+    lru_put(cache, key, strlen(key), k, n);
+}
+
+/* The semantic leg is given up, not the search. */
+static void degrade(struct call *c, struct search *s, const char *why, const char *label)
+{
+    s->vector = NULL;
+    s->strategy = arena_printf(&c->mem, "keyword (%s)", why);
+    metric_add("chiron_search_degraded_total", label, 1);
+}
+
+static enum err embed_query(struct call *c, struct search *s)
+{
+    if (s->mode == SEARCH_KEYWORD) return OK;
+    if (call_left_ms(c, 1000) < EMBED_MS) {
+        degrade(c, s, "no time", "why=\"time\"");
+        return OK;
+    }
+    int span = span_begin(c, "embed");
+    enum err e = embed_text(c, s->text, s->n, &s->vector, &s->dim, &s->model);
+    span_end(c, span);
+    if (e == ERR_CANCELLED) return e;
+    if (e == ERR_TIMEOUT) {
+        call_forgive(c);
+        degrade(c, s, "no time", "why=\"time\"");
+    } else if (e) {
+        call_forgive(c);
+        degrade(c, s, "no encoder", "why=\"encoder\"");
+    }
+    if (e) s->model = NULL;
+    return OK;
+}
+
+/* ---- the legs ---- */
+
+struct keyword_leg {
+    const struct collection *col;
+    const uint64_t *allowed;
+    uint32_t at;
+    struct search_hit *best;       /* sorted, best first */
+    int n, max;
+};
+
+static bool take_keyword(void *arg, int64_t item, float bm25)
+{
+    struct keyword_leg *l = arg;
+    uint32_t at = collection_find(l->col, item, l->at);
+    if (at == COLLECTION_NONE) return true;
+    l->at = at;
+    if (l->allowed && !(l->allowed[at / 64] >> (at % 64) & 1)) return true;
+    /* Items come in order, so an equal score stays behind the one that is there. */
+    if (l->n == l->max && bm25 <= l->best[l->n - 1].keyword) return true;
+    int i = l->n < l->max ? l->n++ : l->n - 1;
+    while (i > 0 && l->best[i - 1].keyword < bm25) {
+        l->best[i] = l->best[i - 1];
+        i--;
+    }
+    l->best[i] = (struct search_hit){ .id = item, .keyword = bm25, .semantic = -2 };
+    return true;
+}
+
+static enum err keyword_leg(struct call *c, struct conn *r, struct search *s, const struct collection *col,
+                            const uint64_t *allowed)
+{
+    struct keyword_leg l = { .col = col, .allowed = allowed, .best = s->hits, .max = s->leg };
+    enum err e = search_store_keyword(c, r, s->terms, s->term_count, s->only_stop, take_keyword, &l);
+    if (e) return e;
+    for (int i = 0; i < l.n; i++) l.best[i].rank_keyword = i + 1;
+    s->hit_count = l.n;
+    return OK;
+}
+
+static void semantic_leg(struct call *c, struct search *s, const struct collection *col, const uint64_t *allowed)
+{
+    const struct collection_set *set = collection_set(col, s->model, s->dim);
+    if (!set) {
+        if (collection_count(col) == 0) return;
+        degrade(c, s, arena_printf(&c->mem, "no vectors of %s", s->model), "why=\"vectors\"");
+        return;
+    }
+    struct vector_hit *near = arena_array(&c->mem, (size_t)s->leg, sizeof *near);
+    int n = vectors_scan(set->rows, s->vector, set->count, collection_slots(c, col, set, allowed), s->leg, near);
+    int from_words = s->hit_count;
+    for (int i = 0; i < n; i++) {
+        int64_t item = collection_item(col, set->index_of[near[i].slot]);
+        int at = 0;
+        while (at < from_words && s->hits[at].id != item) at++;
+        if (at == from_words) {
+            at = s->hit_count++;
+            s->hits[at] = (struct search_hit){ .id = item };
+        }
+        s->hits[at].semantic = near[i].cosine;
+        s->hits[at].rank_semantic = i + 1;
+    }
+}
+
+static int by_cosine(const void *pa, const void *pb)
+{
+    const struct search_hit *a = pa, *b = pb;
+    return a->rank_semantic - b->rank_semantic;
+}
+
+/* Scores and order by mode; what is below the caller's bounds goes. */
+static void rank(struct search *s)
+{
+    if (s->mode == SEARCH_SEMANTIC && s->vector) {
+        qsort(s->hits, (size_t)s->hit_count, sizeof *s->hits, by_cosine);
+        for (int i = 0; i < s->hit_count; i++) s->hits[i].score = s->hits[i].semantic;
+    } else if (s->mode == SEARCH_HYBRID && s->vector) {
+        search_combine(s->hits, s->hit_count, s->alpha);
+    } else {
+        /* The best is 1 and the others keep their ratio to it: the last found is no worse for being last. */
+        float best = s->hit_count ? s->hits[0].keyword : 0;
+        for (int i = 0; i < s->hit_count; i++) s->hits[i].score = best > 0 ? s->hits[i].keyword / best : 1.0f;
+    }
+    int n = 0;
+    for (int i = 0; i < s->hit_count && n < s->k; i++) {
+        const struct search_hit *h = &s->hits[i];
+        if (s->o->threshold > 0 && h->score < s->o->threshold) continue;
+        if (s->o->min_cosine > 0 && h->rank_keyword == 0 && h->semantic < s->o->min_cosine) continue;
+        s->hits[n++] = *h;
+    }
+    s->hit_count = n;
+}
+
+/* A passage that only words found has a cosine too; it is shown, and never changes the score. */
+static void fill_cosines(struct search *s, const struct collection *col)
+{
+    const struct collection_set *set = s->vector ? collection_set(col, s->model, s->dim) : NULL;
+    for (int i = 0; set && i < s->hit_count; i++) {
+        struct search_hit *h = &s->hits[i];
+        if (h->rank_semantic) continue;
+        uint32_t at = collection_find(col, h->id, 0), slot = at;
+        if (at == COLLECTION_NONE) continue;
+        if (!set->plain)
+            for (slot = 0; slot < set->count && set->index_of[slot] != at; slot++) {}
+        if (slot < set->count && set->index_of[slot] == at)
+            h->semantic = vectors_dot(s->vector, vectors_row(set->rows, slot), set->dim);
+    }
+}
+
+static enum err run_legs(struct call *c, struct conn *r, int64_t generation, struct search *s)
+{
+    struct collection *col = NULL;
+    enum err e = collection_get(c, r, generation, &col);
+    if (e) return e;
+    const uint64_t *allowed = collection_allowed(c, col, s->user, s->o->types, s->o->filter);
+    if (s->vector && !collection_set(col, s->model, s->dim)) semantic_leg(c, s, col, allowed);   /* says so, or nothing is there */
+    if (s->mode != SEARCH_SEMANTIC || !s->vector) e = keyword_leg(c, r, s, col, allowed);
+    if (!e && s->vector) semantic_leg(c, s, col, allowed);
+    if (!e) {
+        s->candidates = s->hit_count;
+        rank(s);
+        fill_cosines(s, col);
+    }
+    collection_release(col);
+    return e;
+}
+
+static enum err load(struct call *c, struct conn *r, const struct search *s, struct passage **out, int *n_out)
+{
+    struct passage *p = arena_array(&c->mem, (size_t)s->hit_count, sizeof *p);
+    int n = 0;
+    for (int i = 0; i < s->hit_count; i++) {
+        const struct search_hit *h = &s->hits[i];
+        bool found = false;
+        enum err e = search_store_passage(c, r, h->id, &p[n], &found);
+        if (e) return e;
+        if (!found) continue;
+        p[n].score = h->score;
+        p[n].score_cos = h->semantic;
+        p[n].score_bm25 = h->rank_keyword ? h->keyword : 0;
+        p[n].rank_semantic = h->rank_semantic;
+        p[n].rank_keyword = h->rank_keyword;
+        n++;
+    }
+    *out = p;
+    *n_out = n;
+    return OK;
+}
+
+static void observe(const struct search *s, int64_t start_us)
+{
+    static const char *const labels[] = { "mode=\"hybrid\"", "mode=\"semantic\"", "mode=\"keyword\"" };
+    metric_observe("chiron_search_seconds", labels[s->mode], (double)(clock_mono_us() - start_us) / 1e6);
+}
+
+enum err search_text(struct call *c, const char *text, const struct search_opts *o, struct passage **out, int *n_out,
+                     struct search_info *info)
+{
+    int64_t start = clock_mono_us(), generation = 0;
+    struct search s;
+    struct conn *r = NULL;
+    int span = span_begin(c, "query");
+    enum err e = prepare(c, text, o, &s);
+    if (!e && s.mode != SEARCH_SEMANTIC)
+        s.terms = analyse_query(c, text, s.n, text_language(text, s.n), &s.term_count, &s.only_stop);
+    if (!e) e = search_store_begin(c, &r, &generation);
+    const char *key = e ? NULL : cache_key(c, &s, generation);
+    bool cached = !e && recall(c, key, &s);
+    span_end(c, span);
+    if (e) goto out;
+    if (!cached) {
+        search_store_end(&r);
+        e = embed_query(c, &s);
+        if (!e && !s.terms) s.terms = analyse_query(c, text, s.n, text_language(text, s.n), &s.term_count, &s.only_stop);
+    }
+    span = span_begin(c, "search");
+    if (!e && !cached) e = search_store_begin(c, &r, &generation);
+    if (!e && !cached) e = run_legs(c, r, generation, &s);
+    if (!e && !cached && strncmp(s.strategy, "keyword (", 9) != 0) keep(c, cache_key(c, &s, generation), &s);
+    if (!e) e = load(c, r, &s, out, n_out);
+    span_end(c, span);
+    if (e) goto out;
+    if (info) *info = (struct search_info){ .strategy = s.strategy, .model = s.vector || cached ? s.model : NULL, .cached = cached,
+                                            .candidates = s.candidates };
+    observe(&s, start);
+out:
+    search_store_end(&r);
+    return e;
+}

@@ -1,0 +1,29 @@
+/* knowledge/search.h — the pure parts of search, and what its routes and verbs share beyond knowledge.h. */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_KNOWLEDGE_SEARCH_H
+#define CHIRON_KNOWLEDGE_SEARCH_H
+#include <stdint.h>
+
+#include "base/call.h"
+#include "knowledge/knowledge.h"
+
+#define SEARCH_LEG 50      /* of each leg's best go into the union (RAG-020); k when it is larger */
+
+struct search_hit {
+    int64_t id;                        /* item number */
+    float   score;
+    float   semantic, keyword;         /* what each leg gave; set by its search */
+    int     rank_semantic, rank_keyword;   /* from 1, 0: not found by it */
+};
+/* RAG-020: hits with the legs' raw scores and ranks → combined scores, sorted descending, equal scores by id. Each leg's
+ * scores are min-max-normalised over the hits it found; a leg that did not find a hit adds nothing to it. */
+void search_combine(struct search_hit *hits, int n, float alpha);
+
+/* Relevance of candidate texts to a query by the same formula, BM25 counted among the candidates; scores 0..1.
+ * *method_out: "hybrid", or "keyword" when no embedding was to be had. */
+MUST_CHECK enum err search_rerank(struct call *c, const char *query, const char *const *texts, int n, float *scores,
+                                  const char **method_out);
+
+void search_open(int cache_entries);
+void search_close(void);
+#endif
