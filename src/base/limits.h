@@ -46,9 +46,18 @@
 /* stores */
 #define LIMIT_OPEN_TENANTS           512
 #define LIMIT_TENANT_READERS         8                    /* read connections kept per creator */
+#define LIMIT_TENANT_READS           64                   /* read connections of one creator at a time; more wait */
 #define LIMIT_SQL_WAIT_MS            10000
+#define LIMIT_SQL_STATEMENTS         256                  /* prepared statements kept per connection */
+#define LIMIT_SQL_PLACEHOLDERS       64                   /* in one statement */
 #define LIMIT_KV_ENTRIES             100000
 #define LIMIT_KV_BYTES               (64LL * 1024 * 1024)
+#define LIMIT_KV_VALUE_BYTES         (1024 * 1024)
+#define LIMIT_JOBS_QUEUED            10000                /* waiting jobs of one creator */
+#define LIMIT_JOBS_KEPT              1000                 /* ended jobs kept per creator */
+#define LIMIT_JOB_PAYLOAD_BYTES      (256 * 1024)
+#define LIMIT_SCHEMA_BACKUPS         3                    /* copies kept from before a migration, per database */
+#define LIMIT_ARCHIVE_MEMBERS        2000000              /* files in a backup */
 
 /* calls to others */
 #define LIMIT_FETCH_BYTES            (32LL * 1024 * 1024)
