@@ -1,19 +1,34 @@
 // SPDX-License-Identifier: MIT
 // The page is served under `default-src 'self'`: nothing may be inlined, neither scripts nor images as data: URLs.
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 
-// What ends up in the bundle is other people's work too: their licences travel with it.
-function licences(names: string[]): Plugin {
+// Two files that no module imports, named by their content like the others, because assets are kept for ever:
+// the script that must run before the first paint, and the licences of what ends up in the bundle.
+function besides(names: string[]): Plugin {
+  const files: Record<string, string> = {};
   return {
-    name: 'licences',
+    name: 'besides',
     apply: 'build',
     generateBundle() {
-      const source = names
+      const licences = names
         .map((name) => `${name}\n${'-'.repeat(name.length)}\n\n${readFileSync(`node_modules/${name}/LICENSE`, 'utf8').trim()}\n`)
         .join('\n\n');
-      this.emitFile({ type: 'asset', fileName: 'licences.txt', source });
+      for (const [name, source] of [['theme.js', readFileSync('src/early/theme.js', 'utf8')], ['licences.txt', licences]] as const) {
+        const at = name.lastIndexOf('.');
+        const hash = createHash('sha256').update(source).digest('base64url').slice(0, 8);
+        files[name] = `assets/${name.slice(0, at)}-${hash}${name.slice(at)}`;
+        this.emitFile({ type: 'asset', fileName: files[name] as string, source });
+      }
+    },
+    transformIndexHtml: {
+      order: 'post',
+      handler: () => [
+        { tag: 'script', attrs: { src: `/${files['theme.js']}` }, injectTo: 'head-prepend' },
+        { tag: 'link', attrs: { rel: 'license', href: `/${files['licences.txt']}` }, injectTo: 'head' },
+      ],
     },
   };
 }
@@ -22,7 +37,7 @@ export default defineConfig({
   base: '/',
   plugins: [
     react(),
-    licences(['react', 'react-dom', 'scheduler', '@fontsource-variable/hanken-grotesk', '@fontsource-variable/source-serif-4']),
+    besides(['react', 'react-dom', 'scheduler', '@fontsource-variable/hanken-grotesk', '@fontsource-variable/source-serif-4']),
   ],
   build: {
     target: 'es2022',

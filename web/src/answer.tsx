@@ -5,11 +5,11 @@ import type { Citation } from './api.ts';
 import type { Exchange } from './conversation.ts';
 import { again } from './conversation.ts';
 import { openEvidence, useEvidence } from './evidence.tsx';
-import { milliseconds, percent } from './format.ts';
+import { milliseconds, percent, section } from './format.ts';
 import { Icon } from './icons.tsx';
 import { Failure, Meter } from './parts.tsx';
 import { usePreferences, useWords } from './preferences.ts';
-import { asPlainText, type Inline, layOut } from './rich.ts';
+import { asPlainText, type Inline, layOut, refusalWords } from './rich.ts';
 import { whyHref } from './route.ts';
 
 export function confidenceWord(share: number, words: { high: string; medium: string; low: string }): string {
@@ -45,7 +45,11 @@ function Run({ parts, exchange }: { parts: Inline[]; exchange: Exchange }) {
 }
 
 function Text({ exchange }: { exchange: Exchange }) {
-  const blocks = useMemo(() => layOut(exchange.answer, exchange.citations), [exchange.answer, exchange.citations]);
+  const { answer, citations, turn } = exchange;
+  const blocks = useMemo(
+    () => (turn && !turn.covered ? layOut(refusalWords(answer, citations), []) : layOut(answer, citations)),
+    [answer, citations, turn],
+  );
   return blocks.map((block, i) => {
     if (block.kind === 'ul' || block.kind === 'ol') {
       const List = block.kind;
@@ -55,40 +59,39 @@ function Text({ exchange }: { exchange: Exchange }) {
   });
 }
 
-/** Every cited passage once, in the order of its number. */
-function listed(citations: Citation[]): { citation: Citation; index: number }[] {
-  const seen = new Set<string>();
-  return citations
-    .map((citation, index) => ({ citation, index }))
-    .filter(({ citation }) => {
-      const key = `${citation.number}/${citation.document_id}`;
-      return !seen.has(key) && seen.add(key);
-    })
-    .sort((a, b) => a.citation.number - b.citation.number);
+interface Place { citation: Citation; index: number; numbers: number[] }
+
+/** Citations of one place in the material together, in the order of their numbers. */
+function places(citations: Citation[]): Place[] {
+  const found = new Map<string, Place>();
+  const order = citations.map((citation, index) => ({ citation, index })).sort((a, b) => a.citation.number - b.citation.number);
+  for (const { citation, index } of order) {
+    const key = JSON.stringify([citation.document_id, citation.heading, citation.page]);
+    const place = found.get(key);
+    if (!place) found.set(key, { citation, index, numbers: [citation.number] });
+    else if (!place.numbers.includes(citation.number)) place.numbers.push(citation.number);
+  }
+  return [...found.values()];
 }
 
 function Sources({ exchange, heading, quoted }: { exchange: Exchange; heading: string; quoted: boolean }) {
   const w = useWords();
-  const rows = listed(exchange.citations);
+  const rows = places(exchange.citations);
   if (rows.length === 0) return null;
   return (
     <div className="sources">
       <h3 className="eyebrow">{heading}</h3>
       <ul className={quoted ? 'sources-quoted' : undefined}>
-        {rows.map(({ citation, index }) => (
+        {rows.map(({ citation, index, numbers }) => (
           <li key={index}>
             <button
               type="button" className="source"
               onClick={() => openEvidence({ exchange: exchange.key, citations: exchange.citations, at: index, language: exchange.turn?.language ?? '' })}
             >
-              <span className="chip chip-still" aria-hidden="true">{citation.number}</span>
+              <span className="source-numbers">{numbers.map((number) => <span key={number} className="chip chip-still">{number}</span>)}</span>
               <span className="source-words">
                 <span className="source-title">{citation.title}</span>
-                {(citation.heading || citation.page > 0) && (
-                  <span className="quiet small">
-                    {[citation.heading !== citation.title ? citation.heading : null, citation.page > 0 ? w.page(citation.page, 0) : null].filter(Boolean).join(' · ')}
-                  </span>
-                )}
+                <span className="quiet small">{[section(citation.heading, citation.title), citation.page > 0 ? w.page(citation.page, 0) : ''].filter(Boolean).join(' · ')}</span>
                 {quoted && <span className="source-quote">{citation.text}</span>}
               </span>
             </button>

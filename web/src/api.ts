@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The server's contract as types, and the one door to it. Every failure becomes an ApiError with the server's own words.
 
-export type Rights = 'ASK' | 'READ' | 'WRITE' | 'ACT_AS' | 'ADMIN' | string;
-export interface Coach { id: string; name: string; description?: string; language?: string }
+export interface Coach { id: string; name: string; description?: string; language?: string; questions?: Record<string, string[]> }
 export interface Me {
-  creator_id: string; user_id: string | null; role: string; rights: Rights[]; coach: Coach; demo: boolean; version: string;
+  creator_id: string; user_id: string | null; role: string; rights: ('ask' | 'read' | 'write' | 'act_as' | 'admin')[];
+  coach: Coach | null; demo: boolean; version: string;
 }
 export interface Citation {
   number: number; document_id: string; title: string; heading?: string | null; chunk_id?: string; page: number;
@@ -18,7 +18,7 @@ export interface Turn {
 }
 export interface TurnRow { id: string; question: string; covered: boolean; created_at: string; took_ms: number; confidence: number }
 export interface TracePassage {
-  rank: number; document_id: string; title: string; heading?: string | null; page: number; text: string; score: number;
+  rank: number; document_id: string; title: string; heading?: string | null; page: number; text?: string; score: number;
   score_cos: number | null; score_bm25: number | null; rank_semantic: number | null; rank_keyword: number | null;
   used: boolean; why?: string | null; start_byte?: number; end_byte?: number;
 }

@@ -86,7 +86,7 @@ function Inside({ me, fresh }: { me: Me; fresh: boolean }) {
   const before = useRef(place);
   const evidence = useEvidence();
 
-  useEffect(() => { document.title = `${titleOf(route, w, me.coach.name)} · Chiron`; });
+  useEffect(() => { document.title = `${titleOf(route, w, me.coach?.name || 'Chiron')} · Chiron`; });
   useEffect(() => {
     if (before.current === place) return;
     before.current = place;

@@ -16,8 +16,10 @@ let draft = ''; // survives a look at another view
 
 function useSuggestions(me: Me): string[] {
   const w = useWords();
+  const { language } = usePreferences();
   const [titles, setTitles] = useState<string[]>([]);
-  const own = !me.demo && me.creator_id !== 'demo' && me.rights.includes('READ');
+  const given = me.coach?.questions?.[language] ?? me.coach?.questions?.[me.coach.language ?? ''];
+  const own = !given && me.rights.includes('read');
   useEffect(() => {
     if (!own) return;
     let wanted = true;
@@ -27,7 +29,7 @@ function useSuggestions(me: Me): string[] {
     );
     return () => { wanted = false; };
   }, [own]);
-  return me.demo || me.creator_id === 'demo' ? w.ask.demo : titles.map(w.ask.about);
+  return given ?? titles.map(w.ask.about);
 }
 
 function Composer({ busy, follow }: { busy: boolean; follow: boolean }) {
@@ -101,8 +103,8 @@ export function Ask({ me, fresh }: { me: Me; fresh: boolean }) {
       {exchanges.length === 0 ? (
         <div className="welcome">
           {fresh && <p className="note note-good"><Icon name="check" size={16} />{w.start.welcome}</p>}
-          <h1>{w.ask.heading(me.coach.name)}</h1>
-          <p className="lead">{me.coach.description || w.ask.lead}</p>
+          <h1>{w.ask.heading(me.coach?.name || 'Chiron')}</h1>
+          <p className="lead">{me.coach?.description || w.ask.lead}</p>
         </div>
       ) : (
         <div className="conversation">

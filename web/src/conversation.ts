@@ -73,12 +73,10 @@ function joined(answer: string, sentence: string): string {
   return `${answer} ${sentence}`;
 }
 
-/** Streamed citations come with the sentence they support: their place is made relative to the whole answer. */
+/** A citation that comes again has grown: neighbouring sentences share one. */
 function append(now: Exchange, text: string, citations: Citation[]): Partial<Exchange> {
-  const answer = joined(now.answer, text);
-  const end = new TextEncoder().encode(answer).length;
-  const start = end - new TextEncoder().encode(text).length;
-  return { answer, citations: [...now.citations, ...citations.map((one) => ({ ...one, answer_start: start, answer_end: end }))] };
+  const again = new Set(citations.map((one) => one.number));
+  return { answer: joined(now.answer, text), citations: [...now.citations.filter((one) => !again.has(one.number)), ...citations] };
 }
 
 export async function ask(question: string): Promise<void> {

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { type Citation, getPage, type Page } from './api.ts';
 import { rangeOnPage } from './bytes.ts';
-import { percent } from './format.ts';
+import { percent, section } from './format.ts';
 import { Icon } from './icons.tsx';
 import { excerpt, PageText } from './page_text.tsx';
 import { Dialog, Failure, type Problem, problemOf, useMedia, Waiting } from './parts.tsx';
@@ -100,7 +100,7 @@ function Body({ now, headed }: { now: Evidence; headed: boolean }) {
         <div>
           <h2 tabIndex={-1}>{citation.title}</h2>
           <p className="quiet small">
-            {citation.heading && <span>{citation.heading}</span>}
+            {section(citation.heading, citation.title) && <span>{section(citation.heading, citation.title)}</span>}
             {citation.page > 0 && <span>{w.page(citation.page, 0)}</span>}
             <span>{w.evidence.match(percent(citation.score, language))}</span>
           </p>

@@ -40,3 +40,10 @@ export function kind(mediaType: string, filename: string): string {
   for (const [pattern, name] of known) if (pattern.test(mediaType)) return name;
   return /\.([a-z0-9]{1,5})$/i.exec(filename)?.[1]?.toUpperCase() ?? 'DOC';
 }
+
+/** Where in a document: the heading's path without the title that stands above it anyway. */
+export function section(heading: string | null | undefined, title: string): string {
+  const steps = (heading ?? '').split(/\s*>\s*/).filter((step) => step !== '');
+  if (steps[0]?.toLowerCase() === title.toLowerCase()) steps.shift();
+  return steps.join(' › ');
+}

@@ -3,6 +3,7 @@
 // [n] becomes the citation whose sentence ends there; two sentences may cite the same number with different words.
 import type { Citation } from './api.ts';
 import { indexOfByte } from './bytes.ts';
+import { section } from './format.ts';
 
 export type Inline = { kind: 'text'; text: string } | { kind: 'strong' | 'code'; children: Inline[] } | { kind: 'cite'; index: number };
 export interface Block { kind: 'p' | 'h' | 'ul' | 'ol'; items: Inline[][] }
@@ -98,6 +99,15 @@ export function asPlainText(question: string, answer: string, citations: Citatio
   const sources = citations
     .filter((one) => !seen.has(one.number) && seen.add(one.number))
     .sort((a, b) => a.number - b.number)
-    .map((one) => `[${one.number}] ${one.title}${one.heading ? ` › ${one.heading}` : ''}${one.page > 0 ? `, ${pageWord(one.page)}` : ''}`);
+    .map((one) => [`[${one.number}] ${one.title}`, section(one.heading, one.title), one.page > 0 ? pageWord(one.page) : ''].filter(Boolean).join(', '));
   return [question, '', answer.trim(), ...(sources.length > 0 ? ['', ...sources] : [])].join('\n');
+}
+
+/** A refusal without the sentence that lists what is nearest: the passages themselves stand below it. */
+export function refusalWords(answer: string, citations: Citation[]): string {
+  const first = Math.min(...citations.map((one) => indexOfByte(answer, one.answer_start ?? 0)));
+  if (!Number.isFinite(first) || first <= 0) return answer;
+  const ends = [...answer.slice(0, first).matchAll(/[.!?]\s/g)];
+  const last = ends[ends.length - 1];
+  return last ? answer.slice(0, last.index + 1) : answer;
 }

@@ -34,5 +34,6 @@ export function Account({ me }: { me: Me }) {
 
 export function Colophon({ version }: { version: string }) {
   const w = useWords();
-  return <p className="colophon quiet small">Chiron {version} · <a href="/docs">{w.settings.api}</a> · <a href="/licences.txt">{w.settings.licences}</a></p>;
+  const licences = document.querySelector<HTMLLinkElement>('link[rel="license"]')?.href;
+  return <p className="colophon quiet small">Chiron {version} · <a href="/docs">{w.settings.api}</a>{licences && <> · <a href={licences}>{w.settings.licences}</a></>}</p>;
 }

@@ -46,12 +46,6 @@ export const en = {
     heading: (coach: string): string => `Ask ${coach}`,
     lead: 'Every sentence comes from the material and shows the passage it stands on. What is not in it gets an honest no.',
     suggestions: 'Questions to start with',
-    demo: [
-      'How often should a beginner train each week?',
-      'What should I eat around a workout?',
-      'When should I stop because of pain?',
-      'How much sleep do I need to recover?',
-    ],
     about: (title: string): string => `What does “${title}” say?`,
     label: 'Your question',
     placeholder: 'Ask a question…',

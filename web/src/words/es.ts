@@ -46,12 +46,6 @@ export const es: Words = {
     heading: (coach) => `Pregunte a ${coach}`,
     lead: 'Cada frase sale del material y muestra el pasaje en que se apoya. Lo que no está en él recibe un no honesto.',
     suggestions: 'Preguntas para empezar',
-    demo: [
-      '¿Cuántas veces por semana debe entrenar un principiante?',
-      '¿Qué debo comer antes y después de entrenar?',
-      '¿Cuándo debo parar por dolor?',
-      '¿Cuánto debo dormir para recuperarme?',
-    ],
     about: (title) => `¿Qué dice «${title}»?`,
     label: 'Su pregunta',
     placeholder: 'Haga una pregunta…',
