@@ -30,12 +30,12 @@ endif
 setup: ; @mkdir -p $(B) && tools/setup.sh $(if $(NO_WEB),noweb) && touch $(B)/.setup
 
 $(B)/chiron: $(B)/obj/main.o $(B)/libchiron.a
-	$(CC) $(CFLAGS) -o $@ $(B)/obj/main.o $(B)/libchiron.a $(LDFLAGS) $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(B)/obj/main.o $(B)/libchiron.a $(LDFLAGS) $(LDLIBS)
 $(B)/libchiron.a: $(OBJ) $(B)/obj/assets.o
 	@rm -f $@ && ar rcs $@ $^
 $(B)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPP) $(WARN) $(CFLAGS) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPP) $(WARN) $(CFLAGS) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
 $(B)/obj/assets.o: $(ASSETS) tools/embed.sh $(B)/.demo $(if $(NO_WEB),,$(if $(wildcard tools/web.sh),$(B)/.web))
 	@mkdir -p $(@D) $(B)/gen && tools/embed.sh build $(B) $(if $(NO_WEB),noweb) && $(CC) -Isrc -c -o $@ $(B)/gen/assets.S
 -include $(OBJ:.o=.d) $(B)/obj/main.d
@@ -59,12 +59,12 @@ fuzzers:
 	@$(MAKE) --no-print-directory B=$(B)/fuzzer NO_WEB=1 SETUP_DONE=1 CC=clang-14 CFLAGS="$(SAN_fuzz)" FUZZ_MAIN=-fsanitize=fuzzer replays
 $(B)/unit/%: test/unit/%.c $(B)/libchiron.a
 	@mkdir -p $(@D)
-	$(CC) $(CPP) -Itest $(WARN) -Wno-missing-prototypes $(CFLAGS) -MMD -MP -o $@ $< $(B)/libchiron.a $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(CPP) -Itest $(WARN) -Wno-missing-prototypes $(CFLAGS) -MMD -MP -o $@ $< $(B)/libchiron.a $(LDLIBS) -lcmocka
 # The corpus's replay has a main() of its own; libFuzzer brings another.
 FUZZ_MAIN := test/fuzz/replay.c
 $(B)/fuzz/%: test/fuzz/%.c test/fuzz/replay.c $(B)/libchiron.a
 	@mkdir -p $(@D)
-	$(CC) $(CPP) -Itest $(WARN) -Wno-missing-prototypes $(CFLAGS) -o $@ $< $(FUZZ_MAIN) $(B)/libchiron.a $(LDLIBS)
+	$(Q)$(CC) $(CPP) -Itest $(WARN) -Wno-missing-prototypes $(CFLAGS) -o $@ $< $(FUZZ_MAIN) $(B)/libchiron.a $(LDLIBS)
 replays: $(FUZZ:test/fuzz/%.c=$(B)/fuzz/%)
 unit: $(UNIT:test/unit/%.c=$(B)/unit/%)
 -include $(UNIT:test/unit/%.c=$(B)/unit/%.d)
