@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Files that become part of the binary. `list` names the sources for make; `build DIR [noweb]` writes DIR/gen/assets.S:
 # every file by .incbin, followed by a NUL, and a table sorted by path that base/assets.c searches.
 set -eu

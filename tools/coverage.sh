@@ -1,0 +1,20 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Lists the requirement ids of tools/requirements.txt that no test names; exit code 1 when there is one.
+# coverage.sh -v also shows where each is tested.
+set -u
+cd "$(dirname "$0")/.."
+named=$(mktemp)
+trap 'rm -f "$named"' EXIT
+grep -rnoE '\b(FIT|CRE|TEN|RAG|ARC)-[0-9]{3}\b' test web/test 2>/dev/null --include='*.c' --include='*.test' --include='*.py' --include='*.sh' --include='*.ts' >"$named"
+missing=0
+while read -r id; do
+    where=$(grep -F ":$id" "$named" | cut -d: -f1 | sort -u | tr '\n' ' ')
+    if [ -z "$where" ]; then
+        echo "$id: no test names it"
+        missing=$((missing + 1))
+    elif [ "${1:-}" = -v ]; then
+        echo "$id: $where"
+    fi
+done <tools/requirements.txt
+[ "$missing" = 0 ]
