@@ -220,32 +220,33 @@ static void add_joined(struct analyser *a, const struct part *parts, int count)
     else add_word(a, (struct part){ whole, n });
 }
 
-/* 1.5 and 1,5 are one number, 1,000 is 1000; a unit may hang on: 2.5kg. 3/4, 8-12 and 10:30 stay whole as well. */
-static void add_numeric(struct analyser *a, const struct word *w)
+/* Digits joined as one number: 1.5 and 1,5 are the same, 1,000 is 1000; 3/4, 8-12 and 10:30 as written. 0: too long. */
+static size_t number_text(const struct word *w, char whole[WORD_BYTES])
 {
-    char whole[WORD_BYTES];
     size_t n = 0;
-    bool range = false;
     for (int i = 0; i < w->count; i++) {
         struct part p = w->parts[i];
-        if (n + p.n + 1 > sizeof whole) return;
-        if (i > 0) {
-            char j = w->joiner[i - 1];
-            range |= j == '-';
-            if (j != ',' || p.n != 3) whole[n++] = j == ',' ? '.' : j;
-        }
+        if (n + p.n + 1 > WORD_BYTES) return 0;
+        if (i > 0 && (w->joiner[i - 1] != ',' || p.n != 3)) whole[n++] = w->joiner[i - 1] == ',' ? '.' : w->joiner[i - 1];
         memcpy(whole + n, p.s, p.n);
         n += p.n;
     }
-    size_t d;
+    return n;
+}
+
+static void add_numeric(struct analyser *a, const struct word *w)
+{
+    char whole[WORD_BYTES];
+    size_t d, n = number_text(w, whole);
     struct part all = { whole, n };
-    const char *unit = unit_of(all, &d);
+    const char *unit = unit_of(all, &d);          /* a unit may hang on: 2.5kg */
     if (unit) {
         add_measure(a, whole, d, unit);
         return;
     }
     add(a, whole, n);
-    for (int i = 0; range && i < w->count; i++) add_simple(a, w->parts[i]);
+    if (memchr(whole, '-', n))
+        for (int i = 0; i < w->count; i++) add_simple(a, w->parts[i]);
 }
 
 static void add_compound(struct analyser *a, const struct word *w)
@@ -281,28 +282,37 @@ static void add_compound(struct analyser *a, const struct word *w)
     if (hyphens && w->count <= 3) add_joined(a, w->parts, w->count);
 }
 
+static bool plain_number(const struct word *w)
+{
+    for (int i = 0; i < w->count; i++)
+        if (!digits(w->parts[i]) || (i > 0 && !strchr(".,", w->joiner[i - 1]))) return false;
+    return true;
+}
+
 /* Forms written in two or three words. Returns how many words after w were used up, and adds their terms. */
 static int add_phrase(struct analyser *a, const struct word *w, const struct word *next, int next_count)
 {
-    if (w->count != 1 || next_count < 1 || next[0].count != 1 || !next[0].near) return 0;
-    struct part one = w->parts[0], two = next[0].parts[0];
-    if (digits(one)) {
+    if (next_count < 1 || next[0].count != 1 || !next[0].near) return 0;
+    struct part two = next[0].parts[0];
+    if (plain_number(w)) {
+        char number[WORD_BYTES];
+        size_t n = number_text(w, number);
         if (same(two, "x") && next_count > 1 && next[1].near && next[1].count == 1 && digits(next[1].parts[0])) {
-            struct part all[3] = { one, two, next[1].parts[0] };
-            char whole[WORD_BYTES];
-            if (all[0].n + all[2].n + 1 > sizeof whole) return 0;
-            memcpy(whole, all[0].s, all[0].n);
-            whole[all[0].n] = 'x';
-            memcpy(whole + all[0].n + 1, all[2].s, all[2].n);
-            add(a, whole, all[0].n + 1 + all[2].n);
+            struct part times = next[1].parts[0];
+            if (n + 1 + times.n > sizeof number) return 0;
+            number[n] = 'x';
+            memcpy(number + n + 1, times.s, times.n);
+            add(a, number, n + 1 + times.n);
             return 2;
         }
         const char *unit = wordlist_get(WORDLIST_UNITS, two.s, two.n);
         if (!unit) return 0;
-        add_measure(a, one.s, one.n, unit);
+        add_measure(a, number, n, unit);
         if (two.n > 2 && strncmp(two.s, unit, two.n) != 0) add_word(a, two);
         return 1;
     }
+    if (w->count != 1) return 0;
+    struct part one = w->parts[0];
     char pair[WORD_BYTES];
     for (size_t cut = 0; cut < 2 && cut < two.n; cut++) {
         if (cut == 1 && two.s[two.n - 1] != 's') break;
