@@ -75,7 +75,7 @@ enum err search_rerank(struct call *c, const char *query, const char *const *tex
     float most = 0;
     for (int i = 0; i < n; i++) most = fmaxf(most, keyword[i]);
     float *semantic = arena_array(&c->mem, (size_t)n, sizeof *semantic);
-    for (int i = 0; v && i < n; i++) semantic[i] = vectors_dot(v, v + (size_t)(i + 1) * (size_t)dim, dim);
+    for (int i = 0; v && i < n; i++) semantic[i] = vectors_cosine(v, v + (size_t)(i + 1) * (size_t)dim, dim);
     if (v) search_normalise(semantic, n);
     for (int i = 0; i < n; i++) {
         float words = most > 0 ? keyword[i] / most : 0;

@@ -262,7 +262,7 @@ static void fill_cosines(struct search *s, const struct collection *col)
         if (!set->plain)
             for (slot = 0; slot < set->count && set->index_of[slot] != at; slot++) {}
         if (slot < set->count && set->index_of[slot] == at)
-            h->semantic = vectors_dot(s->vector, vectors_row(set->rows, slot), set->dim);
+            h->semantic = vectors_cosine(s->vector, vectors_row(set->rows, slot), set->dim);
     }
 }
 

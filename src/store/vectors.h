@@ -31,7 +31,7 @@ const float    *vectors_row(const struct vectors *v, uint32_t slot);
  * leading ones are scored again in f32. q: dim floats, unit length. */
 int             vectors_scan(const struct vectors *v, const float *q, uint32_t count, const uint64_t *allowed, int k,
                              struct vector_hit *out);
-float           vectors_dot(const float *a, const float *b, int dim);   /* cosine of unit vectors */
+float           vectors_cosine(const float *a, const float *b, int dim);   /* cosine of unit vectors */
 
 /* The scan's inner product, chosen for this processor at first use: out[i] = Σ rows[i][j]·q[j], i < n.
  * rows: u8, stride bytes apart, stride a multiple of 64 and 64-byte aligned; q: s8, stride long, zero past dim. */

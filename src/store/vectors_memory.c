@@ -136,7 +136,7 @@ const float *vectors_row(const struct vectors *v, uint32_t slot)
     return v->blocks[b].full + (size_t)at * (size_t)v->dim;
 }
 
-float vectors_dot(const float *a, const float *b, int dim)
+float vectors_cosine(const float *a, const float *b, int dim)
 {
     /* Eight partial sums: the compiler may not reorder one, and the result does not depend on the processor's width. */
     float s[8] = { 0 };
@@ -244,7 +244,7 @@ int vectors_scan(const struct vectors *v, const float *q, uint32_t count, const 
         int b = block_of(slot, &at);
         scan_word(&s, &v->blocks[b], at, slot, bits);
     }
-    for (int i = 0; i < s.best.n; i++) heap[i].cosine = vectors_dot(q, vectors_row(v, heap[i].slot), v->dim);
+    for (int i = 0; i < s.best.n; i++) heap[i].cosine = vectors_cosine(q, vectors_row(v, heap[i].slot), v->dim);
     qsort(heap, (size_t)s.best.n, sizeof heap[0], by_score);
     int n = s.best.n < k ? s.best.n : k;
     memcpy(out, heap, (size_t)n * sizeof *out);

@@ -45,7 +45,7 @@ static int best_first(const void *pa, const void *pb)
 
 static void exact(const struct vectors *v, const float *q, uint32_t n, struct vector_hit *out)
 {
-    for (uint32_t i = 0; i < n; i++) out[i] = (struct vector_hit){ i, vectors_dot(q, vectors_row(v, i), vectors_dim(v)) };
+    for (uint32_t i = 0; i < n; i++) out[i] = (struct vector_hit){ i, vectors_cosine(q, vectors_row(v, i), vectors_dim(v)) };
     qsort(out, n, sizeof *out, best_first);
 }
 
@@ -88,7 +88,7 @@ static void the_scores_are_exact_cosines(void **s)
     assert_int_equal(near[0].slot, 1);
     assert_float_equal(near[0].cosine, 1.0f, 1e-5);
     for (int i = 1; i < 3; i++)
-        assert_float_equal(near[i].cosine, vectors_dot(rows[1], rows[near[i].slot], DIM), 0);
+        assert_float_equal(near[i].cosine, vectors_cosine(rows[1], rows[near[i].slot], DIM), 0);
     vectors_free(v);
 }
 
