@@ -102,6 +102,8 @@ const char *verb_data_dir(struct call *c);            /* --data, CHIRON_DATA, el
 const char *verb_cache_dir(struct call *c);           /* ${XDG_CACHE_HOME:-~/.cache}/chiron, in c->mem */
 const char *verb_models_dir(struct call *c);          /* folder of model folders: ENCODER_MODEL_DIR, else in the cache */
 const char *verb_model_dir(struct call *c);           /* the default model's folder */
+/* Each file of a model folder against its SHA256SUMS. ERR_NOT_FOUND: no model or no sums; ERR_CORRUPT names the file. */
+MUST_CHECK enum err verb_model_verify(struct call *c, const char *folder, int *files_out);
 extern const struct setting verb_settings_rows[];     /* CHIRON_DATA, LISTEN, LOG_LEVEL … */
 /* Tables of the whole product (tables.c). */
 extern const struct setting *const all_settings[];
