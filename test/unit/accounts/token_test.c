@@ -1,11 +1,5 @@
 /* Who gets in: FIT-036 (HS256 by shared secret) and RAG-010 (whose user id one may use). */
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <jwt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +8,12 @@
 #include "accounts/accounts.h"
 #include "accounts/token.h"
 #include "base/clock.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>   /* last: its macro fail() is not ours */
 
 #define KEY  "a secret of exactly the right size"
 #define KEY2 "another secret that is long enough!"
