@@ -16,46 +16,49 @@ export function confidenceWord(share: number, words: { high: string; medium: str
   return share >= 0.66 ? words.high : share >= 0.4 ? words.medium : words.low;
 }
 
-function Chip({ exchange, index }: { exchange: Exchange; index: number }) {
+interface Cited { from: string; citations: Citation[] }
+
+function Chip({ cited, index }: { cited: Cited; index: number }) {
   const w = useWords();
   const open = useEvidence();
-  const citation = exchange.citations[index];
+  const citation = cited.citations[index];
   if (!citation) return null;
-  const current = open?.exchange === exchange.key && open.at === index;
+  const current = open?.from === cited.from && open.at === index;
   return (
-    <>
-      {'\u2060'}
-      <button
-        type="button" className="chip" aria-label={w.answer.source(citation.number, citation.title)} aria-pressed={current}
-        onClick={() => openEvidence({ exchange: exchange.key, citations: exchange.citations, at: index, language: exchange.turn?.language ?? '' })}
-      >
-        {citation.number}
-      </button>
-    </>
+    <button
+      type="button" className="chip" aria-label={w.answer.source(citation.number, citation.title)} aria-pressed={current}
+      onClick={() => openEvidence({ ...cited, at: index })}
+    >
+      {citation.number}
+    </button>
   );
 }
 
-function Run({ parts, exchange }: { parts: Inline[]; exchange: Exchange }) {
+/** A citation never stands alone at the start of a line: it keeps the word before it. */
+function Run({ parts, cited }: { parts: Inline[]; cited: Cited }) {
   return parts.map((part, i) => {
-    if (part.kind === 'text') return <Fragment key={i}>{part.text}</Fragment>;
-    if (part.kind === 'cite') return <Chip key={i} exchange={exchange} index={part.index} />;
-    const inner = <Run parts={part.children} exchange={exchange} />;
+    if (part.kind === 'cite') return parts[i - 1]?.kind === 'text' ? null : <Chip key={i} cited={cited} index={part.index} />;
+    if (part.kind === 'text') {
+      const next = parts[i + 1];
+      if (next?.kind !== 'cite') return <Fragment key={i}>{part.text}</Fragment>;
+      const cut = part.text.search(/\S+\s*$/);
+      const at = cut < 0 || part.text.length - cut > 40 ? part.text.length : cut;
+      return <Fragment key={i}>{part.text.slice(0, at)}<span className="held">{part.text.slice(at)}<Chip cited={cited} index={next.index} /></span></Fragment>;
+    }
+    const inner = <Run parts={part.children} cited={cited} />;
     return part.kind === 'strong' ? <strong key={i}>{inner}</strong> : <code key={i}>{inner}</code>;
   });
 }
 
-function Text({ exchange }: { exchange: Exchange }) {
-  const { answer, citations, turn } = exchange;
-  const blocks = useMemo(
-    () => (turn && !turn.covered ? layOut(refusalWords(answer, citations), []) : layOut(answer, citations)),
-    [answer, citations, turn],
-  );
+export function AnswerText({ from, answer, citations, covered }: Cited & { answer: string; covered: boolean }) {
+  const blocks = useMemo(() => (covered ? layOut(answer, citations) : layOut(refusalWords(answer, citations), [])), [answer, citations, covered]);
+  const cited = { from, citations };
   return blocks.map((block, i) => {
     if (block.kind === 'ul' || block.kind === 'ol') {
       const List = block.kind;
-      return <List key={i}>{block.items.map((item, j) => <li key={j}><Run parts={item} exchange={exchange} /></li>)}</List>;
+      return <List key={i}>{block.items.map((item, j) => <li key={j}><Run parts={item} cited={cited} /></li>)}</List>;
     }
-    return <p key={i} className={block.kind === 'h' ? 'answer-heading' : undefined}>{block.items.map((item, j) => <Run key={j} parts={item} exchange={exchange} />)}</p>;
+    return <p key={i} className={block.kind === 'h' ? 'answer-heading' : undefined}>{block.items.map((item, j) => <Run key={j} parts={item} cited={cited} />)}</p>;
   });
 }
 
@@ -86,7 +89,7 @@ function Sources({ exchange, heading, quoted }: { exchange: Exchange; heading: s
           <li key={index}>
             <button
               type="button" className="source"
-              onClick={() => openEvidence({ exchange: exchange.key, citations: exchange.citations, at: index, language: exchange.turn?.language ?? '' })}
+              onClick={() => openEvidence({ from: exchange.key, citations: exchange.citations, at: index })}
             >
               <span className="source-numbers">{numbers.map((number) => <span key={number} className="chip chip-still">{number}</span>)}</span>
               <span className="source-words">
@@ -135,7 +138,7 @@ export const Answer = memo(function Answer({ exchange }: { exchange: Exchange })
       <div className={`answer${refused ? ' answer-refused' : ''}`}>
         {refused && <p className="refused-title"><Icon name="none" size={18} />{w.answer.notCovered}</p>}
         <div className="answer-text" aria-live="polite" aria-atomic="false" lang={turn?.language || undefined}>
-          <Text exchange={exchange} />
+          <AnswerText from={exchange.key} answer={exchange.answer} citations={exchange.citations} covered={!refused} />
           {streaming && exchange.answer === '' && <p className="thinking"><span className="dots" aria-hidden="true"><i /><i /><i /></span>{w.ask.thinking}</p>}
           {streaming && exchange.answer !== '' && <span className="caret" aria-hidden="true" />}
         </div>
@@ -152,7 +155,7 @@ export const Answer = memo(function Answer({ exchange }: { exchange: Exchange })
               </span>
             )}
             <span className="made" title={`${turn.provider} · ${turn.model}`}>
-              {w.answer.steps[turn.step] ?? turn.step}{turn.covered && turn.model ? ` · ${turn.model}` : ''} · {milliseconds(turn.took_ms, language)}
+              {w.answer.steps[turn.step] ?? turn.step}{turn.covered && turn.model && turn.model !== turn.step ? ` · ${turn.model}` : ''} · {milliseconds(turn.took_ms, language)}
             </span>
             <span className="answer-actions">
               <Copy exchange={exchange} />

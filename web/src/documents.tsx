@@ -185,6 +185,7 @@ export function Documents({ me }: { me: Me }) {
         <div>
           <h1 ref={heading} tabIndex={-1}>{w.documents.title}</h1>
           <p className="lead">{w.documents.lead}</p>
+          {writable && <p className="formats quiet small">{w.documents.formats}</p>}
         </div>
         {writable && (
           <>

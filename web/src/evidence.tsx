@@ -11,7 +11,7 @@ import { usePreferences, useWords } from './preferences.ts';
 import { documentHref } from './route.ts';
 import { createStore, useStore } from './store.ts';
 
-export interface Evidence { exchange: string; citations: Citation[]; at: number; language: string }
+export interface Evidence { from: string; citations: Citation[]; at: number }
 const evidence = createStore<Evidence | null>(null);
 export const useEvidence = (): Evidence | null => useStore(evidence);
 
@@ -79,7 +79,7 @@ function Passage({ citation }: { citation: Citation }) {
   );
 }
 
-function Body({ now, headed }: { now: Evidence; headed: boolean }) {
+function Body({ now }: { now: Evidence }) {
   const w = useWords();
   const { language } = usePreferences();
   const citation = now.citations[now.at];
@@ -92,7 +92,7 @@ function Body({ now, headed }: { now: Evidence; headed: boolean }) {
         <div className="evidence-steps">
           <button type="button" className="icon-button" onClick={() => go(-1)} disabled={now.citations.length < 2} aria-label={w.evidence.previous}><Icon name="left" /></button>
           <button type="button" className="icon-button" onClick={() => go(1)} disabled={now.citations.length < 2} aria-label={w.evidence.next}><Icon name="right" /></button>
-          {headed && <button type="button" className="icon-button" onClick={closeEvidence} aria-label={w.close}><Icon name="close" /></button>}
+          <button type="button" className="icon-button" onClick={closeEvidence} aria-label={w.close}><Icon name="close" /></button>
         </div>
       </div>
       <div className="evidence-title" aria-live="polite">
@@ -128,8 +128,8 @@ export function EvidencePanel() {
   if (!now) return null;
   if (!beside) {
     return (
-      <Dialog title={w.evidence.title} hideTitle className="sheet" onClose={closeEvidence}>
-        <Body now={now} headed={false} />
+      <Dialog title={w.evidence.title} bare className="sheet" onClose={closeEvidence}>
+        <Body now={now} />
       </Dialog>
     );
   }
@@ -138,7 +138,7 @@ export function EvidencePanel() {
       ref={ref} className="evidence" aria-label={w.evidence.title}
       onKeyDown={(event) => { if (event.key === 'Escape') closeEvidence(); }}
     >
-      <Body now={now} headed />
+      <Body now={now} />
     </aside>
   );
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A page of a document in the document's own voice, with the cited words marked. The text is never changed, only cut
 // into blocks, so that what is marked is exactly what was cited.
-import { memo, useMemo, type Ref } from 'react';
+import { Fragment, memo, useMemo, type Ref } from 'react';
 import type { Range } from './bytes.ts';
 
 interface Line { kind: 'p' | 'h' | 'li'; start: number; end: number; hash: number }
@@ -41,16 +41,41 @@ function cut(text: string): Line[] {
 
 const shown = (text: string): string => text.replace(/\n/g, ' ');
 
+interface Piece { start: number; end: number; sign: boolean; strong: boolean }
+
+/** Signs of Markdown stay in the text, so that a quotation stays exact, but are not seen. */
+function pieces(text: string, line: Line): Piece[] {
+  const out: Piece[] = [];
+  let at = line.start;
+  if (line.hash > 0) {
+    out.push({ start: at, end: at + line.hash, sign: true, strong: false });
+    at += line.hash;
+  }
+  const words = text.slice(at, line.end);
+  const from = at;
+  for (const match of words.matchAll(/\*\*(?=\S)([^*]+?)\*\*/g)) {
+    const start = from + match.index;
+    const end = start + match[0].length;
+    if (start > at) out.push({ start: at, end: start, sign: false, strong: false });
+    out.push({ start, end: start + 2, sign: true, strong: false });
+    out.push({ start: start + 2, end: end - 2, sign: false, strong: true });
+    out.push({ start: end - 2, end, sign: true, strong: false });
+    at = end;
+  }
+  if (at < line.end) out.push({ start: at, end: line.end, sign: false, strong: false });
+  return out;
+}
+
 function Words({ text, line, range, markRef }: { text: string; line: Line; range: Range | null; markRef: Ref<HTMLElement> | undefined }) {
   const from = range ? Math.max(line.start, range.start) : line.end;
   const to = range ? Math.min(line.end, range.end) : line.end;
-  const hash = line.hash > 0 ? line.start + line.hash : line.start;
-  const plain = (start: number, end: number) => {
-    if (start >= end) return null;
-    if (start >= hash) return shown(text.slice(start, end));
-    const middle = Math.min(hash, end);
-    return <><span className="hash">{text.slice(start, middle)}</span>{shown(text.slice(middle, end))}</>;
-  };
+  const all = pieces(text, line);
+  const plain = (start: number, end: number) => all.map((piece) => {
+    const words = shown(text.slice(Math.max(start, piece.start), Math.min(end, piece.end)));
+    if (Math.max(start, piece.start) >= Math.min(end, piece.end)) return null;
+    if (piece.sign) return <span key={piece.start} hidden>{words}</span>;
+    return piece.strong ? <strong key={piece.start}>{words}</strong> : <Fragment key={piece.start}>{words}</Fragment>;
+  });
   if (!range || from >= to) return <>{plain(line.start, line.end)}</>;
   return <>{plain(line.start, from)}<mark ref={markRef}>{plain(from, to)}</mark>{plain(to, line.end)}</>;
 }

@@ -71,8 +71,8 @@ export function Meter({ share, label, tone = 'accent' }: { share: number; label:
 }
 
 /** A native dialog: the browser keeps focus inside, makes the rest inert and gives focus back. */
-export function Dialog({ title, className, onClose, children, hideTitle }: {
-  title: string; className?: string; onClose: () => void; children: ReactNode; hideTitle?: boolean;
+export function Dialog({ title, className, onClose, children, bare }: {
+  title: string; className?: string; onClose: () => void; children: ReactNode; bare?: boolean;
 }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -89,10 +89,12 @@ export function Dialog({ title, className, onClose, children, hideTitle }: {
       onClick={(event) => { if (event.target === ref.current) onClose(); }}
     >
       <div className="dialog-body">
-        <div className="dialog-head">
-          <h2 id={id} className={hideTitle ? 'visually-hidden' : undefined}>{title}</h2>
-          <button type="button" className="icon-button" onClick={onClose} aria-label={w.close}><Icon name="close" /></button>
-        </div>
+        {bare ? <span id={id} className="visually-hidden">{title}</span> : (
+          <div className="dialog-head">
+            <h2 id={id}>{title}</h2>
+            <button type="button" className="icon-button" onClick={onClose} aria-label={w.close}><Icon name="close" /></button>
+          </div>
+        )}
         {children}
       </div>
     </dialog>

@@ -2,7 +2,7 @@
 // The kept trace of one turn, told in the order in which things happened.
 import { useEffect, useState } from 'react';
 import { getJson, type Trace, type TracePassage } from './api.ts';
-import { confidenceWord } from './answer.tsx';
+import { AnswerText, confidenceWord } from './answer.tsx';
 import { ask } from './conversation.ts';
 import { count, dateTime, milliseconds, percent, section } from './format.ts';
 import { Icon } from './icons.tsx';
@@ -60,7 +60,7 @@ function PassageRow({ passage }: { passage: TracePassage }) {
       </td>
       <td data-label={w.why.use}>
         <span className={`pill ${passage.used ? 'pill-good' : ''}`}>{passage.used ? w.why.used : w.why.unused}</span>
-        {passage.why && <span className="quiet small why-words">{passage.why}</span>}
+        {passage.why && <span className="quiet small why-words">{w.why.reasons[passage.why] ?? passage.why}</span>}
       </td>
     </tr>
   );
@@ -90,7 +90,9 @@ function Body({ trace }: { trace: Trace }) {
       <div className="why-answer">
         <h2 className="question">{trace.question}</h2>
         {!trace.covered && <p className="refused-title"><Icon name="none" size={18} />{w.answer.notCovered}</p>}
-        <p className="why-words-answer" lang={trace.language || undefined}>{trace.answer}</p>
+        <div className="answer-text why-words-answer" lang={trace.language || undefined}>
+          <AnswerText from={trace.id} answer={trace.answer} citations={trace.citations} covered={trace.covered} />
+        </div>
         <div className="answer-foot">
           {trace.covered && <span className="confidence"><Meter share={trace.confidence} label={w.answer.confidence} /><span>{confidenceWord(trace.confidence, w.answer)} · {percent(trace.confidence, language)}</span></span>}
           <span className="answer-actions"><button type="button" className="text-button" onClick={() => { window.location.hash = '#/ask'; void ask(trace.question); }}><Icon name="retry" size={16} />{w.why.ask}</button></span>
@@ -129,7 +131,7 @@ function Body({ trace }: { trace: Trace }) {
                 <span className={`pill ${sentence.kept ? 'pill-good' : 'pill-bad'}`}>{sentence.kept ? w.why.kept : w.why.left}</span>
                 <span className="score"><Meter share={sentence.support} label={w.why.support} tone={sentence.kept ? 'accent' : 'bad'} /><span>{w.why.support} {percent(sentence.support, language)}</span></span>
                 {sentence.passage ? <span className="quiet small">{w.why.fromPassage(sentence.passage)}</span> : null}
-                {sentence.why && <span className="quiet small">{sentence.why}</span>}
+                {sentence.why && <span className="quiet small">{w.why.reasons[sentence.why] ?? sentence.why}</span>}
               </span>
             </li>
           ))}
@@ -149,7 +151,7 @@ export function Why({ id }: { id: string }) {
     setTrace(null);
     setProblem(null);
     getJson<Trace>(`/api/v1/turns/${encodeURIComponent(id)}`, { signal: abort.signal }).then(
-      (got) => setTrace({ ...got, stages: got.stages ?? [], passages: got.passages ?? [], sentences: got.sentences ?? [] }),
+      (got) => setTrace({ ...got, stages: got.stages ?? [], passages: got.passages ?? [], sentences: got.sentences ?? [], citations: got.citations ?? [] }),
       (cause) => { if (!abort.signal.aborted) setProblem(problemOf(cause)); },
     );
     return () => abort.abort();

@@ -183,6 +183,7 @@ export const en = {
     noPassages: 'The search found nothing.',
     noSentences: 'No sentence was written.',
     ask: 'Ask this again',
+    reasons: {} as Record<string, string>, // the server's own words are English
   },
 };
 

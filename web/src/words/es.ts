@@ -183,5 +183,18 @@ export const es: Words = {
     noPassages: 'La búsqueda no encontró nada.',
     noSentences: 'No se escribió ninguna frase.',
     ask: 'Preguntar de nuevo',
+    reasons: {
+      'cited by the answer': 'citado en la respuesta',
+      'ranked too low to be read': 'quedó demasiado abajo para leerse',
+      'does not cover the question': 'no cubre la pregunta',
+      'no sentence of it was needed': 'no hizo falta ninguna frase suya',
+      "the material's own words": 'palabras del propio material',
+      'no passage says this': 'ningún pasaje dice esto',
+      'says nothing that could be checked': 'no dice nada que se pueda comprobar',
+      'a number that no passage gives': 'un número que ningún pasaje da',
+      'a number that its passage does not give': 'un número que su pasaje no da',
+      'turns around what its passage says': 'da la vuelta a lo que dice su pasaje',
+      supported: 'respaldada',
+    },
   },
 };
