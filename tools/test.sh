@@ -126,7 +126,9 @@ folder() {
 web() {
     if [ -n "${NO_WEB:-}" ] || [ ! -d web ]; then return 0; fi
     say "-- the page"
-    program "web" tools/web.sh test "$b/chiron"
+    # The address and the token come from the server that is started beside it.
+    # shellcheck disable=SC2016
+    program "web" tools/with_server.py "$b/chiron" sh -c 'exec tools/web.sh test "$CHIRON_URL" "$CHIRON_TOKEN"'
 }
 
 fuzz() {

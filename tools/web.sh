@@ -1,10 +1,14 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The web page. `build` makes web/dist (npm packages are installed only when the lock file changed, from npm's cache when
 # they are in it); `check` only compares types; `test URL [TOKEN] [-- playwright options]` drives the page of a running
 # server in Debian's chromium. TOKEN (or CHIRON_TOKEN) is an owner's token: without it the upload tests are skipped.
 set -eu
 cd "$(dirname "$0")/.."
 log=${B:-build}/web.log
+# Where there was no node new enough, tools/setup.sh put one here.
+node_bin=${XDG_CACHE_HOME:-$HOME/.cache}/chiron/node/bin
+if [ -x "$node_bin/npm" ]; then PATH=$node_bin:$PATH; fi
 PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1; export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD
 npm_config_update_notifier=false; export npm_config_update_notifier
 die() { echo "web: $*" >&2; exit 1; }
