@@ -1,0 +1,102 @@
+/* knowledge/search_http.c — search for a creator's own surfaces (ARC-009) and the feedback on results (RAG-030).
+ * It refuses to widen what the caller may see: a user token sees shared passages and its own, whatever the body says. */
+/* SPDX-License-Identifier: MIT */
+#include "knowledge/search_http.h"
+
+#include <string.h>
+
+#include "knowledge/feedback.h"
+
+enum err search_mode_read(struct call *c, const char *field, const char *word, enum search_mode *out)
+{
+    static const char *const words[] = { "hybrid", "semantic", "keyword" };
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(word, words[i])) {
+            *out = (enum search_mode)i;
+            return OK;
+        }
+    return fail_field(c, field, "it is hybrid, semantic or keyword");
+}
+
+enum err search_creator_check(struct req *r)
+{
+    const char *creator = json_get_text(r->json, "creator_id", NULL);
+    if (creator && strcmp(creator, r->call.creator_id) != 0) return fail(&r->call, ERR_NOT_FOUND, "no creator %.60s", creator);
+    return OK;
+}
+
+static enum err post_search(struct req *r)
+{
+    struct call *c = &r->call;
+    struct search_opts o = { .k = (int)json_get_int(r->json, "k", 5), .filter = json_object_get(r->json, "filter_metadata"),
+                             .threshold = (float)json_get_real(r->json, "threshold", 0) };
+    struct passage *p = NULL;
+    struct search_info info;
+    int n = 0;
+    enum err e = search_creator_check(r);
+    if (!e) e = search_mode_read(c, "mode", json_get_text(r->json, "mode", "hybrid"), &o.mode);
+    if (!e) e = search_text(c, json_get_text(r->json, "query", ""), &o, &p, &n, &info);
+    if (e) return e;
+    const char *query_id = feedback_begin(c, "arc", &info, p, n, -1);
+    struct json_out *j = reply_json(r, 200);
+    json_begin_object(j, NULL);
+    json_put_text(j, "query_id", query_id);
+    json_begin_array(j, "documents");
+    for (int i = 0; i < n; i++) {
+        json_begin_object(j, NULL);
+        json_put_text(j, "id", p[i].chunk_id);
+        json_put_text(j, "document_id", p[i].document_id);
+        json_put_text(j, "title", p[i].title);
+        json_put_text(j, "heading", p[i].heading);
+        json_put_text(j, "content", p[i].text);
+        json_put_int(j, "page", p[i].page);
+        json_put_int(j, "start_byte", p[i].start_byte);
+        json_put_int(j, "end_byte", p[i].end_byte);
+        json_put_raw(j, "metadata", p[i].metadata, strlen(p[i].metadata));
+        json_put_text(j, "content_type", p[i].content_type);
+        json_put_float(j, "score", p[i].score);
+        if (p[i].score_cos < -1.5f) json_put_null(j, "score_cos");
+        else json_put_float(j, "score_cos", p[i].score_cos);
+        json_put_float(j, "score_bm25", p[i].score_bm25);
+        json_end(j);
+    }
+    json_end(j);
+    json_put_text(j, "strategy", info.strategy);
+    json_end(j);
+    return OK;
+}
+
+static enum err post_feedback(struct req *r)
+{
+    enum err e = feedback_record(&r->call, json_get_text(r->json, "query_id", ""), json_get_text(r->json, "result_id", ""),
+                                 json_get_text(r->json, "event", ""));
+    if (e) return e;
+    struct json_out *j = reply_json(r, 200);
+    json_begin_object(j, NULL);
+    json_put_bool(j, "ok", true);
+    json_end(j);
+    return OK;
+}
+
+static const char search_schema[] =
+    "{\"type\":\"object\",\"required\":[\"query\"],\"additionalProperties\":false,\"properties\":{"
+    "\"query\":{\"type\":\"string\",\"minLength\":1,\"description\":\"What to look for\"},"
+    "\"k\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"default\":5},"
+    "\"filter_metadata\":{\"type\":\"object\",\"description\":\"Equality on document metadata; a list means any of\"},"
+    "\"mode\":{\"type\":\"string\",\"enum\":[\"hybrid\",\"semantic\",\"keyword\"],\"default\":\"hybrid\"},"
+    "\"threshold\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0},"
+    "\"creator_id\":{\"type\":\"string\",\"description\":\"Must be the token's\"}}}";
+
+static const char feedback_schema[] =
+    "{\"type\":\"object\",\"required\":[\"query_id\",\"result_id\",\"event\"],\"additionalProperties\":false,\"properties\":{"
+    "\"query_id\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":128},"
+    "\"result_id\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":128},"
+    "\"event\":{\"type\":\"string\",\"enum\":[\"click\",\"impression\",\"dismiss\"]}}}";
+
+const struct route search_routes[] = {
+    { "POST", "/api/v1/coaching/search", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, search_schema, post_search,
+      "Find the passages of the knowledge nearest to a query", "arc", 0, NULL, NULL },
+    { "POST", "/api/v1/search/feedback", RIGHT_ASK, 4096, feedback_schema, post_feedback,
+      "Record that a search result was shown, opened or dismissed", "rag", 0, "rag", NULL },
+    { 0 },
+};
