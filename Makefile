@@ -7,7 +7,7 @@ LIBS   := libwebsockets sqlite3 jansson libsodium libjwt libcurl libzip libxml-2
 WARN   := -Wall -Wextra -Wshadow -Wvla -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Werror
 CFLAGS ?= -O2 -g
 CPP    := -std=c11 -D_GNU_SOURCE -Isrc -I$(B)/gen $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
-LDLIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -ldnnl -lstemmer -lgomp -lpthread -lm
+LDLIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lev -ldnnl -lstemmer -lgomp -lpthread -lm
 SRC    := $(filter-out src/main.c,$(sort $(wildcard src/*.c src/*/*.c)))
 OBJ    := $(SRC:src/%.c=$(B)/obj/%.o)
 UNIT   := $(sort $(wildcard test/unit/*/*_test.c))
