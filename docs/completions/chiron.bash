@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# bash completion for chiron: source it, or put it into /usr/share/bash-completion/completions/chiron
+_chiron() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} flags=
+    if [ "$COMP_CWORD" = 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "serve ingest search ask why embed eval token models backup restore doctor bench config version help" -- "$word")
+        return
+    fi
+    case $before in
+    --output | -o) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word"); return ;;
+    --mode) mapfile -t COMPREPLY < <(compgen -W "hybrid semantic keyword" -- "$word"); return ;;
+    --role) mapfile -t COMPREPLY < <(compgen -W "owner service user" -- "$word"); return ;;
+    --unit) mapfile -t COMPREPLY < <(compgen -W "characters tokens" -- "$word"); return ;;
+    --data) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    esac
+    case $verb in
+    serve) flags="--listen --demo" ;;
+    ingest) flags="--creator --user --title --type --language --metadata --unit --size --overlap" ;;
+    search) flags="--creator --user --limit --mode --alpha --threshold" ;;
+    ask) flags="--creator --user --conversation --limit" ;;
+    why) flags="--creator" ;;
+    embed) flags="--jsonl" ;;
+    eval) flags="--documents --queries --qrels --mode" ;;
+    token) flags="--creator --user --role --hours" ;;
+    models) flags="list verify pull --sha256 --name" ;;
+    bench) flags="--seconds" ;;
+    esac
+    case $word in
+    -*) mapfile -t COMPREPLY < <(compgen -W "$flags --data --output --help" -- "$word") ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -W "$flags" -- "$word") ;;
+    esac
+}
+complete -o filenames -F _chiron chiron

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# fish completion for chiron: put it into ~/.config/fish/completions/
+set -l verbs serve ingest search ask why embed eval token models backup restore doctor bench config version
+complete -c chiron -f -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
+complete -c chiron -l data -r -d 'data folder'
+complete -c chiron -s o -l output -x -a 'text json' -d 'form of the output'
+complete -c chiron -s h -l help -d 'flags and examples'
+complete -c chiron -n '__fish_seen_subcommand_from serve' -l listen -x -d 'address:port'
+complete -c chiron -n '__fish_seen_subcommand_from serve' -l demo -d 'a demo coach'
+complete -c chiron -n '__fish_seen_subcommand_from ingest search ask why token' -l creator -x -d 'whose'
+complete -c chiron -n '__fish_seen_subcommand_from ingest search ask token' -l user -x -d 'which user'
+complete -c chiron -n '__fish_seen_subcommand_from ingest' -l title -x -d 'title'
+complete -c chiron -n '__fish_seen_subcommand_from ingest' -l type -x -d 'content type'
+complete -c chiron -n '__fish_seen_subcommand_from ingest' -l language -x -a 'en es'
+complete -c chiron -n '__fish_seen_subcommand_from ingest' -l metadata -x -d 'JSON object'
+complete -c chiron -n '__fish_seen_subcommand_from ingest' -l unit -x -a 'characters tokens'
+complete -c chiron -n '__fish_seen_subcommand_from ingest' -l size -x -d 'chunk size'
+complete -c chiron -n '__fish_seen_subcommand_from ingest' -l overlap -x -d 'chunk overlap'
+complete -c chiron -n '__fish_seen_subcommand_from search ask' -s k -l limit -x -d 'how many'
+complete -c chiron -n '__fish_seen_subcommand_from search eval' -l mode -x -a 'hybrid semantic keyword'
+complete -c chiron -n '__fish_seen_subcommand_from search' -l alpha -x -d 'semantic share'
+complete -c chiron -n '__fish_seen_subcommand_from search' -l threshold -x -d 'least score'
+complete -c chiron -n '__fish_seen_subcommand_from ask' -l conversation -x -d 'continue'
+complete -c chiron -n '__fish_seen_subcommand_from embed' -l jsonl -d 'lines in, lines out'
+complete -c chiron -n '__fish_seen_subcommand_from eval' -l documents -r
+complete -c chiron -n '__fish_seen_subcommand_from eval' -l queries -r
+complete -c chiron -n '__fish_seen_subcommand_from eval' -l qrels -r
+complete -c chiron -n '__fish_seen_subcommand_from token' -l role -x -a 'owner service user'
+complete -c chiron -n '__fish_seen_subcommand_from token' -l hours -x
+complete -c chiron -n '__fish_seen_subcommand_from models' -a 'list verify pull'
+complete -c chiron -n '__fish_seen_subcommand_from models' -l sha256 -x
+complete -c chiron -n '__fish_seen_subcommand_from models' -l name -x
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l seconds -x
