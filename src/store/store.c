@@ -23,7 +23,6 @@
 #include "store/tenant.h"
 
 const struct setting store_settings[] = {
-    { "DATA_DIR", "data", "folder for everything that is kept", 0, 0, 0 },
     { 0 },
 };
 
