@@ -21,8 +21,6 @@
 
 const struct setting verb_settings_rows[] = {
     { "CHIRON_DATA", NULL, "data folder; unset: XDG_DATA_HOME/chiron or ~/.local/share/chiron", 0, 0, 0 },
-    { "LISTEN", "127.0.0.1:8000", "address:port to listen on; several with commas", 0, 0, 0 },
-    { "HTTP_WORKERS", "8", "threads for requests, 1 to 256", SETTING_INT, 1, 256 },
     { "JOB_WORKERS", "1", "threads for background jobs, 1 to 16", SETTING_INT, 1, 16 },
     { "LOG_LEVEL", NULL, "debug, info, warn or error; unset: info when serving, else warn", 0, 0, 0 },
     { "LOG_FORMAT", NULL, "text or json; unset: text on a terminal", 0, 0, 0 },

@@ -22,7 +22,6 @@
 #include "store/store.h"
 #include "verbs.h"
 
-#define ADDRESSES_MAX    16
 #define SWEEP_SECONDS    60
 #define MALLOC_ARENAS    4
 
@@ -114,20 +113,6 @@ static void janitor_close(void)
     janitor.running = false;
 }
 
-/* "a:1,b:2" → an array ended by NULL. */
-static enum err addresses_split(struct call *c, const char *text, const char **out)
-{
-    int n = 0;
-    for (const char *p = text; *p;) {
-        size_t len = strcspn(p, ", ");
-        if (len && n == ADDRESSES_MAX) return fail_field(c, "LISTEN", "more than %d addresses to listen on", ADDRESSES_MAX);
-        if (len) out[n++] = arena_strndup(&c->mem, p, len);
-        p += len + (p[len] != 0);
-    }
-    out[n] = NULL;
-    return n ? OK : fail_field(c, "LISTEN", "no address to listen on");
-}
-
 static enum err open_all(struct call *c, enum stage *stage)
 {
     enum err e = store_open(c, verb_data_dir(c));
@@ -166,20 +151,17 @@ static void close_all(enum stage stage)
 
 static enum err serve(struct call *c, const struct verb_args *a, int64_t begun_ms)
 {
-    const char  *listen[ADDRESSES_MAX + 1];
     struct ready ready = { .json = a->json, .begun_ms = begun_ms };
     enum stage   stage = OPEN_NOTHING;
-    enum err     e = addresses_split(c, conf_text("LISTEN"), listen);
-    if (!e) e = open_all(c, &stage);
+    enum err     e = open_all(c, &stage);
     if (!e) e = setup_secret(c, &ready.secret);
     if (!e && !atomic_load(&stopping)) {
+        /* Addresses and workers: from the settings. */
         struct http_conf conf = {
-            .listen = listen,
             .tables = all_routes,
             .authenticate = token_authenticate,
             .title = "Chiron",
             .version = CHIRON_VERSION,
-            .workers = (int)conf_int("HTTP_WORKERS"),
         };
         janitor_open();
         e = http_serve(c, &conf, say_ready, &ready);

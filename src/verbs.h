@@ -104,7 +104,7 @@ const char *verb_models_dir(struct call *c);          /* folder of model folders
 const char *verb_model_dir(struct call *c);           /* the default model's folder */
 /* Each file of a model folder against its SHA256SUMS. ERR_NOT_FOUND: no model or no sums; ERR_CORRUPT names the file. */
 MUST_CHECK enum err verb_model_verify(struct call *c, const char *folder, int *files_out);
-extern const struct setting verb_settings_rows[];     /* CHIRON_DATA, LISTEN, LOG_LEVEL … */
+extern const struct setting verb_settings_rows[];     /* CHIRON_DATA, LOG_LEVEL … */
 /* Tables of the whole product (tables.c). */
 extern const struct setting *const all_settings[];
 struct route; struct job_kind;
