@@ -60,6 +60,7 @@ struct db {
     pthread_mutex_t lock;
     struct conn    *writer;      /* NULL until first used */
     bool            writer_out;
+    bool            writer_known; /* writer_thread has it; not while it is handed over */
     pthread_t       writer_thread;
     struct conn    *idle;
     int             idle_count, readers_out;
@@ -186,6 +187,7 @@ static void give_back(struct conn *k)
     struct conn *surplus = NULL;
     pthread_mutex_lock(&db->lock);
     if (k->writer) {
+        db->writer_known = false;
         if (!call_next(&db->for_writer)) db->writer_out = false;
     } else {
         if (db->idle_count < LIMIT_TENANT_READERS) {
@@ -243,13 +245,14 @@ enum err db_write_within(struct call *c, struct db *db, int64_t wait_ms, struct 
     int64_t began_us = clock_mono_us(), end_ms = clock_mono_ms() + wait_ms;
     pthread_mutex_lock(&db->lock);
     if (db->writer_out) {
-        assert(!pthread_equal(db->writer_thread, pthread_self()) && "this thread already writes to this database");
+        /* Waiting for oneself never ends; who does not wait at all may ask. */
+        assert(wait_ms <= 0 || !db->writer_known || !pthread_equal(db->writer_thread, pthread_self()));
         if (!wait_turn(c, db, &db->for_writer, wait_ms)) {
             pthread_mutex_unlock(&db->lock);
             return too_long(c, db, "write to");
         }
     }
-    db->writer_out = true;
+    db->writer_out = db->writer_known = true;
     db->writer_thread = pthread_self();
     pthread_mutex_unlock(&db->lock);
     int64_t left = end_ms - clock_mono_ms();
