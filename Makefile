@@ -3,6 +3,8 @@ B      ?= build
 ifeq ($(origin CC),default)
 CC     := gcc
 endif
+# One line a file; V=1 shows the whole commands.
+Q       = $(if $(V),,@printf "  %s\n" "$@"; )
 LIBS   := libwebsockets sqlite3 jansson libsodium libjwt libcurl libzip libxml-2.0 libutf8proc libseccomp libcrypto
 WARN   := -Wall -Wextra -Wshadow -Wvla -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Werror
 CFLAGS ?= -O2 -g
