@@ -73,10 +73,19 @@ static size_t read_digits(const char *p, size_t n, struct number *out)
     return i;
 }
 
+/* "8 to 12 reps", "entre 8 y 12": the words that keep two numbers one range. */
+static bool joins(const char *p, size_t w)
+{
+    static const char *const joiners[] = { "to", "and", "or", "a", "y", "o", "e" };
+    for (size_t i = 0; i < sizeof joiners / sizeof *joiners; i++)
+        if (strlen(joiners[i]) == w && strncasecmp(p, joiners[i], w) == 0) return true;
+    return false;
+}
+
 int numbers_read(const char *text, size_t n, struct number *out, int max)
 {
     int count = 0, open = 0;       /* open: how many of the last numbers wait for a unit */
-    size_t i = 0, quiet = 0;       /* quiet: words since the last number */
+    size_t i = 0, quiet = 0;       /* quiet: words since the last number that join nothing */
     while (i < n && isspace((unsigned char)text[i])) i++;
     size_t mark = i;
     while (mark < n && isdigit((unsigned char)text[mark])) mark++;
@@ -96,7 +105,7 @@ int numbers_read(const char *text, size_t n, struct number *out, int max)
                 }
         }
         if (took) {
-            if (quiet > 1) open = 0;
+            if (quiet) open = 0;
             out[count++] = v;
             open++;
             quiet = 0;
@@ -110,7 +119,7 @@ int numbers_read(const char *text, size_t n, struct number *out, int max)
                 for (int k = count - open; k < count; k++) memcpy(out[k].unit, u, strlen(u) + 1);
                 open = 0;
             }
-            if (++quiet > 1) open = 0;
+            if (!joins(text + i, w) && ++quiet > 1) open = 0;
             i += w;
             continue;
         }
