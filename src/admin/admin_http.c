@@ -21,9 +21,6 @@
 #include "store/store.h"
 
 #define METRICS_BYTES (4 * 1024 * 1024)
-#define PAGE_CSP                                                                                                    \
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " \
-    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 extern const struct route admin_routes[];
 
@@ -75,15 +72,12 @@ static enum err send_file(struct req *r, const char *path, const char *cache)
     const struct asset *a = asset_find(arena_printf(&r->call.mem, "web/%s", path));
     if (!a) return fail(&r->call, ERR_NOT_FOUND, "there is no %s", r->path);
     reply_header(r, "Cache-Control", cache);
-    reply_header(r, "X-Content-Type-Options", "nosniff");
     reply_static(r, 200, media_type(path), a->data, a->len);
     return OK;
 }
 
 static enum err get_page(struct req *r)
 {
-    reply_header(r, "Content-Security-Policy", PAGE_CSP);
-    reply_header(r, "Referrer-Policy", "no-referrer");
     if (asset_find("web/index.html")) return send_file(r, "index.html", "no-cache");
     reply_static(r, 200, "text/html; charset=utf-8", plain_page, sizeof plain_page - 1);
     return OK;
