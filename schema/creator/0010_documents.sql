@@ -15,7 +15,6 @@ CREATE TABLE document (
     state        TEXT    NOT NULL,               -- queued ready failed
     job_id       TEXT    NOT NULL DEFAULT '',    -- the last ingest job
     error        TEXT,
-    note         TEXT    NOT NULL DEFAULT '',    -- what was unusual about reading it
     size_bytes   INTEGER NOT NULL,
     text_bytes   INTEGER NOT NULL DEFAULT 0,
     pages        INTEGER NOT NULL DEFAULT 0,

@@ -37,7 +37,7 @@ typedef enum err (*extract_page_fn)(void *arg, const struct extract_page *p, con
 MUST_CHECK enum err extract_run(struct call *c, const char *path, enum media_kind kind, extract_page_fn on_page, void *arg,
                                 struct extract_info *info);
 
-/* main() of the child: `chiron __extract KIND`, file on descriptor 0, frames to descriptor 1. Runs before anything else of
+/* main() of the child, argv[1] its KIND (`chiron __extract KIND`): file on descriptor 0, frames to descriptor 1. Runs before anything else of
  * the program is set up. The binary is /proc/self/exe unless the environment's CHIRON_EXE names another (tests). */
 int extract_child_main(int argc, char **argv);
 #endif

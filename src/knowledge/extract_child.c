@@ -116,7 +116,7 @@ int extract_child_main(int argc, char **argv)
     struct call c;
     struct extract_writer w;
     enum media_kind kind;
-    if (argc < 3 || !media_type_of_word(argv[2], &kind)) return 2;
+    if (argc < 2 || !media_type_of_word(argv[1], &kind)) return 2;
     sandbox_limits();
     call_init(&c);
     writer_init(&w, emit, NULL);

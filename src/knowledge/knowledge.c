@@ -15,6 +15,8 @@ const struct setting knowledge_settings[] = {
       SETTING_INT, 1, LIMIT_INDEX_BYTES / MIB },
     { "KNOWLEDGE_QUERY_CACHE", "4096", "results of searches kept in this process", SETTING_INT, 1, 1000000 },
     { "KNOWLEDGE_EMBEDDING_CACHE", "8192", "embeddings of texts kept in this process", SETTING_INT, 1, 1000000 },
+    { "KNOWLEDGE_MASK_PII", "user", "mask addresses and numbers of persons before text is stored and embedded: user (a user's own "
+      "content), all, none", 0, 0, 0 },
     { "EMBEDDING_CACHE_TTL_SECONDS", "3600", "how long an embedding is kept in either cache", SETTING_INT, 1, 604800 },
     { 0 },
 };

@@ -264,10 +264,13 @@ const char *media_type_sniff(const unsigned char *head, size_t hn, const unsigne
                              enum media_kind *out)
 {
     if (hn >= 4 && (memcmp(head, "PK\3\4", 4) == 0 || memcmp(head, "PK\5\6", 4) == 0)) return sniff_zip(head, hn, tail, tn, out);
-    /* Readers accept junk before the header within the first 1024 bytes; so do we, unless it is a program's. */
+    /* "MZ" or "ID3" may also begin a text: letters alone decide only where the rest is no text, or a name claims otherwise. */
+    bool text = looks_text(head, hn) && !named(filename, ".pdf") && !named(filename, ".docx");
     for (size_t i = 0; i < sizeof(MAGIC) / sizeof(*MAGIC); i++)
-        if (hn >= (size_t)MAGIC[i].at + MAGIC[i].len && memcmp(head + MAGIC[i].at, MAGIC[i].magic, MAGIC[i].len) == 0)
+        if (hn >= (size_t)MAGIC[i].at + MAGIC[i].len && memcmp(head + MAGIC[i].at, MAGIC[i].magic, MAGIC[i].len) == 0 &&
+            (!text || strchr("#{%", MAGIC[i].magic[0])))
             return MAGIC[i].looks;
+    /* Readers accept junk before the header within the first 1024 bytes; so do we, unless it was a program's. */
     if (holds(head, hn < 1024 ? hn : 1024, "%PDF-")) {
         *out = MEDIA_PDF;
         return NULL;

@@ -1,0 +1,464 @@
+/* The ingest job: extract → clean → mask → split → embed → stage, batch by batch, then everything at once into place.
+ * Every step before embedding is cheap and gives the same result each time, so after a kill the document is simply read
+ * again and only what is not staged yet is embedded: there is no other state that could be wrong. A job never leaves a
+ * document half changed; the version that answers answers until the new one is whole. */
+/* SPDX-License-Identifier: MIT */
+#include "knowledge/ingest.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "encoder/encoder.h"
+#include "knowledge/extract.h"
+#include "knowledge/split.h"
+#include "store/jobs.h"
+#include "store/store.h"
+
+#define BATCH_CHUNKS   64
+#define BATCH_PAGES    64
+#define WINDOW_TOKENS  (LIMIT_TOKENS - 2)
+#define WINDOWS_MAX    64                 /* of one chunk */
+#define SAMPLE_BYTES   (64 * 1024)        /* of text to tell the document's language from */
+
+struct ingest {
+    struct call             *c;
+    const struct job        *job;
+    struct ingest_task       t;
+    struct extract_info      info;        /* as far as it is known */
+    struct encoder          *enc;         /* NULL: words only */
+    struct split_opts        split;
+    bool                     mask;
+    struct staged_span      *staged;      /* from an earlier try */
+    int                      staged_count;
+    /* what waits for the next batch; in mem, which is emptied with it */
+    struct arena             mem;
+    struct staged_chunk      chunks[BATCH_CHUNKS];
+    struct staged_page       pages[BATCH_PAGES];
+    int                      chunk_count, page_count;
+    int                      idx;         /* of the next chunk */
+    int64_t                  offset;      /* of the next page in the document's text */
+    int                      pages_done;
+    char                     language[24];/* of the document: given, named, or found in the first of its text */
+    int64_t                  done_bytes;
+    int                      masked;
+    const char              *stage;
+};
+
+/* ---- payload ---- */
+
+const char *ingest_payload(struct call *c, const struct ingest_task *t)
+{
+    struct buf b;
+    struct json_out j;
+    buf_init(&b, 8 * LIMIT_METADATA_BYTES);
+    json_out_init(&j, &b);
+    json_begin_object(&j, NULL);
+    json_put_text(&j, "document_id", t->document_id);
+    json_put_text(&j, "sha256", t->sha256);
+    json_put_text(&j, "kind", t->kind);
+    json_put_text(&j, "media_type", t->media_type);
+    json_put_text(&j, "filename", t->filename);
+    json_put_text(&j, "title", t->title);
+    json_put_text(&j, "language", t->language);
+    json_put_text(&j, "content_type", t->content_type);
+    json_put_text(&j, "user_id", t->user_id);
+    json_put_text(&j, "metadata", t->metadata);
+    json_put_text(&j, "unit", t->unit);
+    json_put_int(&j, "size", t->size);
+    json_put_int(&j, "overlap", t->overlap);
+    json_put_int(&j, "size_bytes", t->size_bytes);
+    json_end(&j);
+    assert(!b.failed);
+    const char *s = arena_strdup(&c->mem, b.data);
+    buf_dispose(&b);
+    return s;
+}
+
+static const char *member(struct call *c, const json_t *o, const char *name)
+{
+    return arena_strdup(&c->mem, json_get_text(o, name, ""));
+}
+
+enum err ingest_task_read(struct call *c, const char *payload, struct ingest_task *out)
+{
+    json_t *o = NULL;
+    enum err e = json_parse(c, payload, strlen(payload), &o);
+    if (e) return e;
+    *out = (struct ingest_task){
+        .document_id = member(c, o, "document_id"), .sha256 = member(c, o, "sha256"), .kind = member(c, o, "kind"),
+        .media_type = member(c, o, "media_type"), .filename = member(c, o, "filename"), .title = member(c, o, "title"),
+        .language = member(c, o, "language"), .content_type = member(c, o, "content_type"), .user_id = member(c, o, "user_id"),
+        .metadata = member(c, o, "metadata"), .unit = member(c, o, "unit"), .size = (int)json_get_int(o, "size", LIMIT_CHUNK_CHARS),
+        .overlap = (int)json_get_int(o, "overlap", LIMIT_CHUNK_OVERLAP_CHARS), .size_bytes = json_get_int(o, "size_bytes", 0),
+    };
+    json_decref(o);
+    if (!*out->document_id || strlen(out->sha256) != 64 || out->size < 1 || out->overlap < 0 || out->overlap >= out->size)
+        return fail(c, ERR_CORRUPT, "the job's payload is not an ingest task");
+    return OK;
+}
+
+/* ---- progress ---- */
+
+static void report(struct ingest *g)
+{
+    struct buf b;
+    struct json_out j;
+    buf_init(&b, 4096);
+    json_out_init(&j, &b);
+    json_begin_object(&j, NULL);
+    json_put_text(&j, "stage", g->stage);
+    json_put_int(&j, "bytes_done", g->done_bytes);
+    json_put_int(&j, "bytes_total", g->t.size_bytes);
+    json_put_int(&j, "pages_done", g->pages_done);
+    json_put_int(&j, "pages_total", g->info.pages);
+    json_put_int(&j, "chunks_done", g->idx - g->chunk_count);
+    json_end(&j);
+    jobs_progress(g->c, g->job, b.data);
+    buf_dispose(&b);
+}
+
+/* ---- embedding ---- */
+
+const char *ingest_embed_text(struct arena *mem, const char *text, size_t n, const char *heading)
+{
+    const char *last = heading;
+    for (const char *p = heading; (p = strstr(p, " > ")); p += 3) last = p + 3;
+    size_t head = strlen(last);
+    size_t skip = 0;
+    while (skip < n && strchr("# ", text[skip])) skip++;
+    if (head == 0 || (n - skip >= head && memcmp(text + skip, last, head) == 0)) return arena_strndup(mem, text, n);
+    return arena_printf(mem, "%s\n%.*s", last, (int)n, text);
+}
+
+/* A text longer than the encoder's reach is embedded in windows of equal size, whose mean stands for it: cut at 256
+ * tokens, three quarters of a CRE chunk would not be found. */
+static int windows(const struct ingest *g, struct arena *mem, const char *text, size_t n, const char **texts, size_t *lens, int room)
+{
+    /* A token has at least one byte. */
+    int max = (int)(n < WINDOW_TOKENS * WINDOWS_MAX ? n : WINDOW_TOKENS * WINDOWS_MAX);
+    uint32_t *at = arena_array(mem, (size_t)max + 1, sizeof(*at));
+    int tokens = n > WINDOW_TOKENS ? wordpiece_spans(encoder_wordpiece(g->enc), text, n, at, max) : 0;
+    int count = (tokens + WINDOW_TOKENS - 1) / WINDOW_TOKENS;
+    if (count < 1) count = 1;
+    if (count > room) count = room;
+    for (int i = 0; i < count; i++) {
+        size_t from = i ? at[(int64_t)tokens * i / count] : 0, to = i + 1 < count ? at[(int64_t)tokens * (i + 1) / count] : n;
+        texts[i] = text + from;
+        lens[i] = to - from;
+    }
+    return count;
+}
+
+static void mean(const float *from, int count, int dim, float *out)
+{
+    double sum = 0;
+    for (int d = 0; d < dim; d++) {
+        double v = 0;
+        for (int i = 0; i < count; i++) v += from[(size_t)i * (size_t)dim + (size_t)d];
+        out[d] = (float)v;
+        sum += v * v;
+    }
+    float scale = sum > 0 ? (float)(1 / sqrt(sum)) : 0;
+    for (int d = 0; d < dim; d++) out[d] *= scale;
+}
+
+static enum err embed(struct ingest *g)
+{
+    const char *texts[BATCH_CHUNKS * 4];
+    size_t lens[BATCH_CHUNKS * 4];
+    int counts[BATCH_CHUNKS], dim = encoder_dim(g->enc);
+    for (int from = 0; from < g->chunk_count;) {
+        int n = 0, to = from;
+        /* As many chunks as there is room for windows; at least one. */
+        for (; to < g->chunk_count && n + WINDOWS_MAX <= BATCH_CHUNKS * 4; to++) {
+            struct staged_chunk *k = &g->chunks[to];
+            const char *t = ingest_embed_text(&g->mem, k->text, strlen(k->text), k->heading);
+            counts[to] = windows(g, &g->mem, t, strlen(t), texts + n, lens + n, WINDOWS_MAX);
+            n += counts[to];
+        }
+        float *v = arena_array(&g->mem, (size_t)n * (size_t)dim, sizeof(*v));
+        enum err e = encoder_embed(g->c, g->enc, texts, lens, n, v);
+        if (e) return e;
+        for (int i = from; i < to; i++) {
+            float *out = arena_array(&g->mem, (size_t)dim, sizeof(*out));
+            mean(v, counts[i], dim, out);
+            v += (size_t)counts[i] * (size_t)dim;
+            g->chunks[i].vector = out;
+            g->chunks[i].dim = dim;
+        }
+        from = to;
+    }
+    return OK;
+}
+
+static enum err flush(struct ingest *g)
+{
+    if (!g->chunk_count && !g->page_count) return OK;
+    g->stage = "embed";
+    enum err e = g->enc && g->chunk_count ? embed(g) : OK;
+    if (!e) e = staging_store_add(g->c, g->job->id, g->pages, g->page_count, g->chunks, g->chunk_count);
+    if (e) return e;
+    g->chunk_count = g->page_count = 0;
+    arena_reset(&g->mem);
+    report(g);
+    return call_check(g->c);
+}
+
+/* ---- pages ---- */
+
+/* Two small letters of "es-MX", "Spanish" stays unknown. */
+static void set_language(struct ingest *g, const char *name)
+{
+    size_t n = strcspn(name, "-_");
+    if (n == 2 && !g->language[0])
+        for (int i = 0; i < 2; i++) g->language[i] = (char)(name[i] | 0x20);
+}
+
+/* The same page with personal data masked, its marks moved along. */
+static struct extract_page mask_page(struct ingest *g, const struct extract_page *p, struct arena *mem)
+{
+    struct extract_mark *marks = arena_array(mem, (size_t)p->mark_count, sizeof(*marks));
+    struct buf b;
+    size_t from = 0;
+    int masked = 0;
+    buf_init(&b, p->len * 3 + 64);
+    for (int i = 0; i <= 2 * p->mark_count; i++) {
+        size_t to = i == 2 * p->mark_count ? p->len : i % 2 ? p->marks[i / 2].body_at : p->marks[i / 2].at;
+        const char *s = text_mask_pii(g->c, p->text + from, to - from, &masked);
+        g->masked += masked;
+        buf_adds(&b, s);
+        from = to;
+        if (i == 2 * p->mark_count) break;
+        struct extract_mark *m = &marks[i / 2];
+        if (i % 2) {
+            m->body_at = b.len;
+            m->heading = text_mask_pii(g->c, p->marks[i / 2].heading, strlen(p->marks[i / 2].heading), NULL);
+            m->record = p->marks[i / 2].record;
+        } else {
+            m->at = b.len;
+        }
+    }
+    struct extract_page out = *p;
+    out.len = b.len;
+    out.text = arena_strndup(mem, b.data ? b.data : "", b.len);
+    out.marks = marks;
+    out.heading = text_mask_pii(g->c, p->heading, strlen(p->heading), NULL);
+    buf_dispose(&b);
+    return out;
+}
+
+/* "Handbook > Sleep" in the document "Handbook" is "Sleep". */
+static const char *without_title(const char *heading, const char *title)
+{
+    size_t n = strlen(title);
+    if (n == 0 || strncmp(heading, title, n) != 0) return heading;
+    return heading[n] == 0 ? "" : strncmp(heading + n, " > ", 3) == 0 ? heading + n + 3 : heading;
+}
+
+static enum err add_piece(struct ingest *g, const struct extract_page *p, const struct split_piece *s)
+{
+    int64_t start = g->offset + (int64_t)s->start, end = g->offset + (int64_t)s->end;
+    if (g->idx < g->staged_count) {
+        const struct staged_span *old = &g->staged[g->idx];
+        if (old->start_byte == start && old->end_byte == end) {
+            g->idx++;
+            return OK;
+        }
+        /* Another binary read it then: what it made from here on is not what we make. */
+        g->staged_count = g->idx;
+        enum err e = staging_store_cut(g->c, g->job->id, g->idx);
+        if (e) return e;
+    }
+    if (g->chunk_count == BATCH_CHUNKS) {
+        enum err e = flush(g);
+        if (e) return e;
+    }
+    char id[ID_BYTES];
+    const char *text = arena_strndup(&g->mem, p->text + s->start, s->end - s->start);
+    const char *language = *g->t.language ? g->t.language : text_language(text, s->end - s->start);
+    g->chunks[g->chunk_count++] = (struct staged_chunk){
+        .id = arena_strdup(&g->mem, id_new("chk", id)), .text = text,
+        .heading = arena_strdup(&g->mem, without_title(s->heading, *g->t.title ? g->t.title : g->info.title)), .language = arena_strdup(&g->mem, language),
+        .model = g->enc ? encoder_name(g->enc) : "", .idx = g->idx, .page = p->page, .start_byte = start, .end_byte = end,
+    };
+    g->idx++;
+    return OK;
+}
+
+static enum err take_page(struct ingest *g, const struct extract_page *p)
+{
+    struct split_piece *pieces;
+    if (!g->language[0]) {
+        set_language(g, g->info.language);
+        if (!g->language[0]) set_language(g, text_language(p->text, p->len < SAMPLE_BYTES ? p->len : SAMPLE_BYTES));
+    }
+    int n = split_page(g->c, p, &g->split, &pieces);
+    for (int i = 0; i < n; i++) {
+        if (g->info.pages == 0 && p->len) g->done_bytes = (int64_t)((double)g->t.size_bytes * (double)pieces[i].start / (double)p->len);
+        enum err e = add_piece(g, p, &pieces[i]);
+        if (e) return e;
+    }
+    if (g->page_count == BATCH_PAGES) {
+        enum err e = flush(g);
+        if (e) return e;
+    }
+    g->pages[g->page_count++] = (struct staged_page){ .page = p->page, .start_byte = g->offset, .text = arena_strndup(&g->mem, p->text, p->len) };
+    g->offset += (int64_t)p->len;
+    if (p->page) g->pages_done = p->page;
+    if (g->info.pages) g->done_bytes = g->t.size_bytes * g->pages_done / g->info.pages;
+    return OK;
+}
+
+static enum err on_page(void *arg, const struct extract_page *p, const struct extract_info *info)
+{
+    struct ingest *g = arg;
+    struct arena mem;
+    g->info = *info;
+    arena_init(&mem, LIMIT_ARENA_BYTES);
+    struct extract_page masked = g->mask ? mask_page(g, p, &mem) : *p;
+    enum err e = take_page(g, &masked);
+    arena_dispose(&mem);
+    return e ? e : call_check(g->c);
+}
+
+/* ---- the job ---- */
+
+static const char *result_title(struct ingest *g)
+{
+    const char *title = *g->t.title ? g->t.title : g->info.title;
+    if (!*title) {
+        const char *dot = strrchr(g->t.filename, '.');
+        size_t n = dot && dot != g->t.filename ? (size_t)(dot - g->t.filename) : strlen(g->t.filename);
+        title = n ? arena_strndup(&g->c->mem, g->t.filename, n) : "Untitled";
+    }
+    return g->mask ? text_mask_pii(g->c, title, strlen(title), NULL) : title;
+}
+
+/* What was unusual about reading it stands in its metadata, where every reader of the document sees it. */
+static enum err result_metadata(struct ingest *g, const char **out)
+{
+    json_t *o = NULL;
+    const char *note = g->info.note;
+    if (g->masked) note = arena_printf(&g->c->mem, "%s%s%d personal details masked", note, *note ? "; " : "", g->masked);
+    *out = g->t.metadata;
+    if (!*note) return OK;
+    enum err e = json_parse(g->c, g->t.metadata, strlen(g->t.metadata), &o);
+    if (e) return e;
+    json_object_set_new(o, "reading_note", json_string(note));
+    char *s = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    assert(s);
+    *out = arena_strdup(&g->c->mem, s);
+    free(s);
+    return OK;
+}
+
+static enum err finish(struct ingest *g)
+{
+    struct staged_result r = { .title = result_title(g), .language = *g->t.language ? g->t.language : g->language, .text_bytes = g->offset,
+                               .pages = g->info.pages, .chunks = g->idx, .keep_file = !g->mask };
+    if (g->idx == 0) return fail(g->c, ERR_INVALID, "there is no text in the file");
+    /* Chunks staged by an earlier try may be more than there are now. */
+    enum err e = g->staged_count > g->idx ? staging_store_cut(g->c, g->job->id, g->idx) : OK;
+    if (!e) e = result_metadata(g, &r.metadata);
+    if (e) return e;
+    g->stage = "store";
+    g->done_bytes = g->t.size_bytes;
+    report(g);
+    int span = span_begin(g->c, "store");
+    e = staging_store_finish(g->c, g->job->id, &g->t, &r);
+    span_end(g->c, span);
+    return e;
+}
+
+static bool masks(const struct ingest_task *t)
+{
+    const char *how = conf_text("KNOWLEDGE_MASK_PII");
+    return strcmp(how, "all") == 0 || (strcmp(how, "none") != 0 && *t->user_id);
+}
+
+static enum err read_in(struct ingest *g)
+{
+    struct call *c = g->c;
+    enum media_kind kind;
+    if (!media_type_of_word(g->t.kind, &kind)) return fail(c, ERR_CORRUPT, "the job names an unknown kind of document");
+    g->enc = encoder_default();
+    g->mask = masks(&g->t);
+    if (strcmp(g->t.unit, "tokens") == 0) {
+        if (!g->enc) return fail(c, ERR_INVALID, "unit tokens needs the encoder, which is not loaded");
+        g->split.tokens = encoder_wordpiece(g->enc);
+    }
+    g->split.size = g->t.size;
+    g->split.overlap = g->t.overlap;
+    enum err e = staging_store_read(c, g->job->id, g->enc ? encoder_name(g->enc) : "", &g->staged, &g->staged_count);
+    if (!e) e = staging_store_cut(c, g->job->id, g->staged_count);
+    if (e) return e;
+    if (!g->enc) log_warn(c, "no encoder: the document will be found by words only", "document", g->t.document_id, NULL);
+    g->stage = "extract";
+    report(g);
+    int span = span_begin(c, "extract");
+    struct extract_info info;
+    e = extract_run(c, document_file(c, g->t.sha256), kind, on_page, g, &info);
+    span_end(c, span);
+    if (!e) e = flush(g);
+    if (e) return e;
+    g->info = info;
+    return finish(g);
+}
+
+/* Once per creator and process: what a kill left lying about. A collision of hashes only puts it off. */
+static void sweep_once(struct call *c)
+{
+    static atomic_uint seen[128];
+    uint32_t h = 2166136261u;
+    for (const char *p = c->creator_id; *p; p++) h = (h ^ (unsigned char)*p) * 16777619u;
+    unsigned bit = 1u << (h & 31);
+    if (atomic_fetch_or(&seen[h >> 5 & 127], bit) & bit) return;
+    if (document_store_sweep(c) != OK) {
+        log_warn(c, "cannot sweep what is left of earlier documents", "why", c->err_text, NULL);
+        call_forgive(c);
+    }
+}
+
+static enum err run(struct call *c, const struct job *j)
+{
+    bool done = false, wanted = false;
+    struct ingest *g = calloc(1, sizeof(*g));
+    assert(g);
+    g->c = c;
+    g->job = j;
+    int64_t began = clock_mono_ms();
+    sweep_once(c);
+    arena_init(&g->mem, LIMIT_ARENA_BYTES);
+    enum err e = ingest_task_read(c, j->payload, &g->t);
+    if (!e) e = staging_store_state(c, j->id, &g->t, &done, &wanted);
+    if (!e && !done) e = wanted ? read_in(g) : fail(c, ERR_NOT_FOUND, "the document was removed or replaced before it was read in");
+    if (!e && !done)
+        log_info(c, "document read in", "document", g->t.document_id, "chunks", log_int(c, g->idx), "pages", log_int(c, g->info.pages), "took_ms",
+                 log_int(c, clock_mono_ms() - began), NULL);
+    arena_dispose(&g->mem);
+    free(g);
+    return e;
+}
+
+static void dropped(struct call *c, const struct job *j)
+{
+    struct ingest_task t;
+    const char *words = j->state == JOB_CANCELLED ? NULL : j->error ? j->error : "it could not be read in";
+    enum err e = ingest_task_read(c, j->payload, &t);
+    if (!e) e = staging_store_drop(c, j->id, &t, words);
+    if (e) {
+        log_error(c, "cannot remove what a failed ingest left", "job", j->id, "why", c->err_text, NULL);
+        call_forgive(c);
+    }
+}
+
+const struct job_kind ingest_kind = { .kind = "ingest", .tries = 50, .run = run, .dropped = dropped };
