@@ -1,0 +1,108 @@
+/* Passages for a query, on the terminal: the same search that answers are made from, with the scores that explain it. */
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "knowledge/knowledge.h"
+#include "verbs.h"
+
+static void print_json(struct call *c, const struct passage *p, int n, const struct search_info *info)
+{
+    (void)c;
+    struct buf b;
+    buf_init(&b, (size_t)LIMIT_REPLY_BYTES);
+    struct json_out j;
+    json_out_init(&j, &b);
+    json_begin_object(&j, NULL);
+    json_put_text(&j, "strategy", info->strategy);
+    json_put_text(&j, "model", info->model);
+    json_put_int(&j, "candidates", info->candidates);
+    json_begin_array(&j, "passages");
+    for (int i = 0; i < n; i++) {
+        json_begin_object(&j, NULL);
+        json_put_int(&j, "rank", i + 1);
+        json_put_text(&j, "id", p[i].chunk_id);
+        json_put_text(&j, "document_id", p[i].document_id);
+        json_put_text(&j, "title", p[i].title);
+        json_put_text(&j, "heading", p[i].heading);
+        json_put_text(&j, "text", p[i].text);
+        json_put_text(&j, "content_type", p[i].content_type);
+        json_put_int(&j, "page", p[i].page);
+        json_put_int(&j, "start_byte", p[i].start_byte);
+        json_put_int(&j, "end_byte", p[i].end_byte);
+        json_put_raw(&j, "metadata", p[i].metadata, strlen(p[i].metadata));
+        json_put_float(&j, "score", p[i].score);
+        if (p[i].score_cos < -1.5f) json_put_null(&j, "score_cos");
+        else json_put_float(&j, "score_cos", p[i].score_cos);
+        json_put_float(&j, "score_bm25", p[i].score_bm25);
+        json_put_int(&j, "rank_semantic", p[i].rank_semantic);
+        json_put_int(&j, "rank_keyword", p[i].rank_keyword);
+        json_end(&j);
+    }
+    json_end(&j);
+    json_end(&j);
+    if (b.data) puts(b.data);
+    buf_dispose(&b);
+}
+
+static void print_text(const struct passage *p, int n, const struct search_info *info)
+{
+    fprintf(stderr, "%d passages by %s\n", n, info->strategy);
+    for (int i = 0; i < n; i++) {
+        printf("%s%d. %s", i ? "\n" : "", i + 1, *p[i].title ? p[i].title : p[i].content_type);
+        if (*p[i].heading) printf(" > %s", p[i].heading);
+        if (p[i].page) printf(", page %d", p[i].page);
+        printf("  (%.3f)\n", (double)p[i].score);
+        for (const char *line = p[i].text; *line;) {
+            size_t k = strcspn(line, "\n");
+            printf("   %.*s\n", (int)k, line);
+            line += k + (line[k] == '\n');
+        }
+    }
+}
+
+int verb_search(int argc, char **argv)
+{
+    const char *creator = NULL, *k_text = NULL, *mode = "hybrid", *user = NULL, *types = NULL, *threshold_text = NULL;
+    const struct verb_flag flags[] = {
+        { "--creator", NULL, "C", &creator, NULL, "whose knowledge" },
+        { "--limit", "-k", "N", &k_text, NULL, "how many passages, 1 to 100 (5)" },
+        { "--mode", NULL, "MODE", &mode, NULL, "hybrid, semantic or keyword (hybrid)" },
+        { "--user", NULL, "U", &user, NULL, "as this user: shared passages and their own" },
+        { "--type", NULL, "TYPE", &types, NULL, "only this content type" },
+        { "--threshold", NULL, "X", &threshold_text, NULL, "least score, 0 to 1 (0)" },
+        { 0 },
+    };
+    struct verb_args a;
+    int code = verb_read(argc, argv, "--creator C QUERY [-k N] [--mode hybrid|semantic|keyword]",
+                         "chiron search --creator demo \"how do I sleep better?\"\n"
+                         "chiron search --creator demo -k 3 --mode keyword 1rm\n"
+                         "chiron search --creator demo -o json \"push ups\" | jq '.passages[].title'\n",
+                         flags, &a);
+    if (code != VERB_GO) return code;
+    if (!creator) return verb_usage(&a, "--creator is needed");
+    if (a.count != 1) return verb_usage(&a, a.count ? "give the query as one word, in quotes" : "a query is needed");
+    struct search_opts o = { .user_id = user };
+    int64_t k = 0;
+    double threshold = 0;
+    if (!verb_number(&a, "--limit", k_text, 5, 1, LIMIT_SEARCH_K, &k)) return EXIT_USAGE;
+    if (!verb_real(&a, "--threshold", threshold_text, 0, 0, 1, &threshold)) return EXIT_USAGE;
+    if (!strcmp(mode, "semantic")) o.mode = SEARCH_SEMANTIC;
+    else if (!strcmp(mode, "keyword")) o.mode = SEARCH_KEYWORD;
+    else if (strcmp(mode, "hybrid") != 0) return verb_usage(&a, "--mode is hybrid, semantic or keyword, not \"%.40s\"", mode);
+    const char *const only[] = { types, NULL };
+    if (types) o.types = only;
+    o.k = (int)k;
+    o.threshold = (float)threshold;
+
+    struct verb_env v;
+    struct passage *p = NULL;
+    struct search_info info;
+    int n = 0;
+    enum err e = verb_open(&v, &a, VERB_KNOWLEDGE, creator);
+    if (!e) e = search_text(&v.call, a.words[0], &o, &p, &n, &info);
+    if (!e && v.json) print_json(&v.call, p, n, &info);
+    else if (!e) print_text(p, n, &info);
+    return verb_close(&v, e);
+}
