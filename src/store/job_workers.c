@@ -51,12 +51,12 @@ const struct job_kind *job_kind_in(const struct job_kind *const *kinds, const ch
     return NULL;
 }
 
-const struct job_kind *workers_kind(const char *kind)
+const struct job_kind *job_workers_kind(const char *kind)
 {
     return job_kind_in(atomic_load(&serving), kind);
 }
 
-bool workers_serving(void)
+bool job_workers_serving(void)
 {
     return atomic_load(&serving) != NULL;
 }
@@ -95,7 +95,7 @@ static struct lane *first_in_line(void)
     return l;
 }
 
-void workers_add(const char *creator_id)
+void job_workers_add(const char *creator_id)
 {
     pthread_mutex_lock(&lock);
     struct lane *l = lane_of(creator_id);
@@ -104,7 +104,7 @@ void workers_add(const char *creator_id)
     pthread_mutex_unlock(&lock);
 }
 
-int workers_waiting(void)
+int job_workers_waiting(void)
 {
     int n = 0;
     pthread_mutex_lock(&lock);
@@ -113,7 +113,7 @@ int workers_waiting(void)
     return n;
 }
 
-void workers_hint(const char *creator_id)
+void job_workers_hint(const char *creator_id)
 {
     char path[4200];
     int n = snprintf(path, sizeof path, "%s/wake", store_dir());
@@ -255,7 +255,7 @@ enum err job_run(struct call *c, const struct job_kind *kind, const char *id, co
 static enum err give_up(struct call *c, const struct stored_job *s)
 {
     struct job end = s->job;
-    const struct job_kind *kind = workers_kind(end.kind);
+    const struct job_kind *kind = job_workers_kind(end.kind);
     end.state = s->cancel ? JOB_CANCELLED : JOB_FAILED;
     if (end.state == JOB_FAILED) {
         end.error = arena_printf(&c->mem, "the process ended %d times while this ran", end.attempt);
@@ -274,7 +274,7 @@ static enum err take_back(struct call *c, bool *others)
     *others = false;
     for (int i = 0; !e && i < n; i++) {
         const struct stored_job *s = &list[i];
-        const struct job_kind *kind = workers_kind(s->job.kind);
+        const struct job_kind *kind = job_workers_kind(s->job.kind);
         bool mine = s->owner && !strcmp(s->owner, owner_mark());
         if (mine ? live_has(s->job.id) : owner_alive(s->owner)) {
             *others = *others || !mine;
@@ -301,7 +301,7 @@ static void look_at(const char *creator_id)
     tenant_release(&c);
     if (e && e != ERR_NOT_FOUND) log_warn(&c, "cannot look for jobs", "creator", creator_id, "error", c.err_text, NULL);
     call_dispose(&c);
-    if (others || (e && e != ERR_NOT_FOUND)) workers_hint(creator_id);
+    if (others || (e && e != ERR_NOT_FOUND)) job_workers_hint(creator_id);
     if (e) return;
     pthread_mutex_lock(&lock);
     struct lane *l = lane_of(creator_id);
@@ -386,7 +386,7 @@ static enum err run_next(struct call *c, struct lane *lane, bool *some)
     int n = 0;
     enum err e = jobs_store_in(c, JOB_QUEUED, CANDIDATES, &list, &n);
     for (int i = 0; !e && i < n && !atomic_load(&stopping); i++) {
-        const struct job_kind *kind = workers_kind(list[i].job.kind);
+        const struct job_kind *kind = job_workers_kind(list[i].job.kind);
         bool won = false;
         if (!kind || live_has(list[i].job.id)) continue;
         pthread_mutex_lock(&lock);
@@ -426,9 +426,9 @@ static void *worker(void *arg)
     }
 }
 
-void workers_open(const struct job_kind *const *kinds, int wanted)
+void job_workers_open(const struct job_kind *const *kinds, int wanted)
 {
-    assert(!workers_serving() && wanted > 0 && wanted <= WORKERS_MAX);
+    assert(!job_workers_serving() && wanted > 0 && wanted <= WORKERS_MAX);
     sigset_t all, before;
     atomic_store(&stopping, false);
     atomic_store(&serving, kinds);
@@ -441,9 +441,9 @@ void workers_open(const struct job_kind *const *kinds, int wanted)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void workers_close(void)
+void job_workers_close(void)
 {
-    if (!workers_serving()) return;
+    if (!job_workers_serving()) return;
     pthread_mutex_lock(&lock);
     atomic_store(&stopping, true);
     pthread_cond_broadcast(&work);

@@ -5,13 +5,13 @@
 #define CHIRON_STORE_JOB_WORKERS_H
 #include "store/jobs.h"
 
-void workers_open(const struct job_kind *const *kinds, int threads);
-void workers_close(void);
-bool workers_serving(void);                              /* between open and close */
-int  workers_waiting(void);
-void workers_add(const char *creator_id);                /* one more queued job there */
-void workers_hint(const char *creator_id);               /* to whichever process serves: look at this creator */
-const struct job_kind *workers_kind(const char *kind);   /* NULL: not known here */
+void job_workers_open(const struct job_kind *const *kinds, int threads);
+void job_workers_close(void);
+bool job_workers_serving(void);                              /* between open and close */
+int  job_workers_waiting(void);
+void job_workers_add(const char *creator_id);                /* one more queued job there */
+void job_workers_hint(const char *creator_id);               /* to whichever process serves: look at this creator */
+const struct job_kind *job_workers_kind(const char *kind);   /* NULL: not known here */
 
 const struct job_kind *job_kind_in(const struct job_kind *const *kinds, const char *kind);
 /* Claims one queued job of c->tenant and runs it to its end in this thread. *won false: another got it first.

@@ -22,18 +22,18 @@ enum err jobs_open(struct call *c, const struct job_kind *const *kinds, int thre
 {
     if (threads < 1 || threads > 64) return fail(c, ERR_INVALID, "1 to 64 job workers, not %d", threads);
     if (!*owner_mark()) return fail(c, ERR_INTERNAL, "the store is not open");
-    workers_open(kinds, threads);
+    job_workers_open(kinds, threads);
     return OK;
 }
 
 void jobs_close(void)
 {
-    workers_close();
+    job_workers_close();
 }
 
 int jobs_waiting(void)
 {
-    return workers_waiting();
+    return job_workers_waiting();
 }
 
 enum err jobs_add(struct call *c, const char *kind, const char *payload, const char **id_out)
@@ -43,10 +43,10 @@ enum err jobs_add(struct call *c, const char *kind, const char *payload, const c
         return fail(c, ERR_TOO_LARGE, "a job's payload has over %d bytes", LIMIT_JOB_PAYLOAD_BYTES);
     enum err e = jobs_store_add(c, id_new("job", id), kind, payload);
     if (e) return e;
-    if (workers_serving() && workers_kind(kind))
-        workers_add(tenant_id(c->tenant));
+    if (job_workers_serving() && job_workers_kind(kind))
+        job_workers_add(tenant_id(c->tenant));
     else
-        workers_hint(tenant_id(c->tenant));
+        job_workers_hint(tenant_id(c->tenant));
     *id_out = arena_strdup(&c->mem, id);
     return OK;
 }
@@ -96,9 +96,9 @@ enum err jobs_cancel(struct call *c, const char *id)
     if (!asked) return fail(c, ERR_CONFLICT, "the job has ended");
     bell_ring();
     if (live_cancel(id)) return OK;
-    const struct job_kind *kind = workers_kind(s.job.kind);
+    const struct job_kind *kind = job_workers_kind(s.job.kind);
     if (!kind) {
-        workers_hint(tenant_id(c->tenant));
+        job_workers_hint(tenant_id(c->tenant));
         return OK;
     }
     struct call own;
@@ -206,7 +206,11 @@ enum err jobs_run_here(struct call *c, const struct job_kind *const *kinds, cons
     if (e) return e;
     const struct job_kind *kind = job_kind_in(kinds, s.job.kind);
     if (!kind) return fail(c, ERR_INVALID, "no kind of job %s here", s.job.kind);
-    workers_hint(tenant_id(c->tenant)); /* should this process die, a server will look after the job */
+    /* Left running by a process that died, with no server there to take it back. */
+    if (s.job.state == JOB_RUNNING && !owner_alive(s.owner)) e = jobs_store_requeue(c, id, s.owner, false, &won);
+    if (e) return e;
+    won = false;
+    job_workers_hint(tenant_id(c->tenant)); /* should this process die, a server will look after the job */
     call_init(&own);
     e = tenant_open(&own, tenant_id(c->tenant));
     if (!e) e = job_run(&own, kind, id, c->stop, &won);
