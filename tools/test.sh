@@ -73,8 +73,8 @@ unit_result() {
 unit() {
     kind=$1
     say "-- building with $kind"
-    group 1800 "$work/log" make --no-print-directory -j"$cores" B="$b" "$kind" || {
-        count 0 1 0; say "FAIL build with $kind"; grep -E 'error|warning|undefined|\*\*\*' "$work/log" | head -40; tail -5 "$work/log"; return; }
+    group 1800 "$work/log" make --no-print-directory -k -j"$cores" B="$b" "$kind" || {
+        count 0 1 0; say "FAIL build with $kind"; grep -E 'error:|undefined|multiple|\*\*\*' "$work/log" | sort -u | head -40 | sed 's/^/    /'; }
     say "-- unit tests with $kind"
     ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1}
     LSAN_OPTIONS=suppressions=$PWD/tools/lsan.supp:print_suppressions=0
@@ -92,6 +92,7 @@ EOF
     group 1800 "$work/log" xargs -a "$work/names" -P "$cores" -n 1 sh "$work/one"
     while read -r name; do
         n=$(echo "$name" | tr / -)
+        if [ ! -x "$b/$kind/unit/$name" ]; then count 0 1 0; say "FAIL $name was not built"; continue; fi
         unit_result "$name" "$work/unit/$n.log" "$(cat "$work/unit/$n.code" 2>/dev/null || echo lost)"
     done <"$work/names"
 }
