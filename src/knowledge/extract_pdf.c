@@ -126,12 +126,35 @@ static bool is_page_number(const char *p, size_t n)
     return digits && (letters == 0 ? n <= 9 && !strchr("%/:.", p[n - 1]) : letters <= 10 && (strncasecmp(p, "page", 4) == 0 || strncasecmp(p, "p\xc3\xa1gina", 7) == 0 || strncasecmp(p, "pagina", 6) == 0));
 }
 
+/* "The Handbook, page 3" on page 3. */
+static bool ends_in_number(const char *p, size_t n, int number)
+{
+    static const char *const words[] = { "page ", "p\xc3\xa1gina ", "pagina ", "p. ", "seite " };
+    size_t digits = 0;
+    while (digits < n && isdigit((unsigned char)p[n - 1 - digits])) digits++;
+    if (digits == 0 || digits > 6 || n > 100 || strtol(p + n - digits, NULL, 10) != number) return false;
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        size_t w = strlen(words[i]);
+        if (n >= digits + w && strncasecmp(p + n - digits - w, words[i], w) == 0) return true;
+    }
+    return false;
+}
+
 static void shape(const struct page *g, const struct line *l, char out[128])
 {
     const char *p = text_of(g, l);
     size_t n = l->len < 127 ? l->len : 127;
     for (size_t i = 0; i < n; i++) out[i] = isdigit((unsigned char)p[i]) ? '#' : p[i];
     out[n] = 0;
+}
+
+/* Is there another line beside this one? Lines of a row follow each other closely. */
+static bool in_row(const struct page *g, int i)
+{
+    enum { NEAR = 8 };
+    for (int k = i - NEAR < 0 ? 0 : i - NEAR; k < g->count && k <= i + NEAR; k++)
+        if (k != i && !g->lines[k].taken && same_row(&g->lines[i], &g->lines[k])) return true;
+    return false;
 }
 
 /* The outermost line at the top or bottom goes when it is a page number or stood at the same place of the page before. */
@@ -147,7 +170,8 @@ static void drop_running(struct pdf *d, bool top, char seen[128])
     if (at < 0) return;
     struct line *l = &g->lines[at];
     shape(g, l, now);
-    bool number = g->count > 1 && is_page_number(text_of(g, l), l->len);
+    bool number = g->count > 1 && !in_row(g, at) &&
+                  (is_page_number(text_of(g, l), l->len) || ends_in_number(text_of(g, l), l->len, d->number + 1));
     if (number || (g->count > 3 && strcmp(now, seen) == 0)) l->taken = true;
     if (!number) snprintf(seen, 128, "%s", now);
 }
@@ -223,8 +247,8 @@ static int between(const struct page *g, int a, int b)
     if (same_row(l, m) && m->x0 >= l->x1) return m->x0 - l->x1 > 0.6 * height(l) ? 3 : 0;
     if (l->block != m->block) {
         double gap = m->y0 - l->y1;
-        bool close_by = gap > -height(l) && gap < 0.8 * height(l);
-        return close_by && (m->bullet >= 0 || l->bullet >= 0) ? 1 : 2;
+        bool close_by = gap > -height(l) && gap < 2.5 * height(l);
+        return close_by && ((m->bullet >= 0 && l->bullet >= 0) || (in_row(g, a) && in_row(g, b))) ? 1 : 2;
     }
     double x0, x1;
     block_edges(g, a, &x0, &x1);
