@@ -144,6 +144,7 @@ static enum err load_demo(struct verb_env *v, double *seconds)
     int          n = 0;
     int64_t      begun = clock_mono_us();
     enum err     e = demo_prepare(c);
+    if (!e) e = demo_load(c);
     if (!e) e = tenant_open(c, "demo");
     if (!e) e = jobs_list(c, 1000, &jobs, &n);
     for (int i = n - 1; i >= 0 && !e; i--)

@@ -36,6 +36,37 @@ static void on_stop(int sig)
     http_stop();
 }
 
+/* The demo's documents are queued beside the running server: their durable writes would delay its first answer. */
+static struct {
+    pthread_t thread;
+    bool      running;
+} demo;
+
+static void *demo_run(void *arg)
+{
+    (void)arg;
+    struct call c;
+    call_init(&c);
+    c.stop = &stopping;
+    c.rights = ~0u;
+    enum err e = demo_load(&c);
+    if (e && e != ERR_CANCELLED) log_error(&c, "the demo's documents could not be queued", "error", c.err_text, NULL);
+    call_dispose(&c);
+    return NULL;
+}
+
+static void demo_begin(void)
+{
+    demo.running = !pthread_create(&demo.thread, NULL, demo_run, NULL);
+    if (!demo.running) log_error(NULL, "no thread to queue the demo's documents", NULL);
+}
+
+static void demo_end(void)
+{
+    if (demo.running) pthread_join(demo.thread, NULL);
+    demo.running = false;
+}
+
 struct ready {
     bool        json;
     const char *secret;      /* of the set-up link, NULL when it was used */
@@ -67,6 +98,7 @@ static void say_ready(void *arg, const char *const *bound)
             printf("To own this instance, open this link once: http://%s/#/setup=%s\n", bound[0], r->secret);
     }
     fflush(stdout);
+    if (conf_bool("DEMO")) demo_begin();
 }
 
 /* Expired keys go once a minute, so that a quiet server gives their memory back. */
@@ -166,6 +198,7 @@ static enum err serve(struct call *c, const struct verb_args *a, int64_t begun_m
         janitor_open();
         e = http_serve(c, &conf, say_ready, &ready);
         janitor_close();
+        demo_end();
     }
     close_all(stage);
     return e;

@@ -109,10 +109,10 @@ class Server:
                 threading.Timer(0.05, ready.set).start()
         ready.set()
 
-    def tail(self):
+    def tail(self, lines=40):
         self.log.flush()
         with open(self.log.name, "rb") as f:
-            return "\n".join(f.read().decode("utf-8", "replace").splitlines()[-40:])
+            return "\n".join(f.read().decode("utf-8", "replace").splitlines()[-lines:])
 
     def kill(self):
         try:

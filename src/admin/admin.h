@@ -7,6 +7,9 @@
 
 extern const struct setting admin_settings[];
 
-/* Creates creator "demo" with its coach and queues its documents (embedded handbook, exercises file when found), once. */
+/* The creator "demo" and its coach, before anybody asks for them; at once done. */
 MUST_CHECK enum err demo_prepare(struct call *c);
+/* Queues its documents (embedded handbook, exercise library when found): those whose bytes were not queued before. Durable
+ * writes, some tens of milliseconds each, so serve does it after it is ready; c->stop is asked between them. */
+MUST_CHECK enum err demo_load(struct call *c);
 #endif

@@ -176,12 +176,14 @@ static enum err document_put(struct call *c, json_t *record, const void *p, size
     char sha256[65];
     id_sha256_hex(p, n, sha256);
     if (record_has(record, file, sha256)) return OK;
+    enum err e = call_check(c);
+    if (e) return e;
     o->filename = file;
     if (*json_get_text(record, file, "")) o->replace_id = document_before(c, file);
     const char *path = arena_printf(&c->mem, "%s/demo-%s", tenant_dir(c->tenant), file);
     const char *id = NULL, *job = NULL;
     bool        known = false;
-    enum err    e = file_write(c, path, p, n);
+    e = file_write(c, path, p, n);
     if (!e) e = document_add_file(c, path, o, &id, &job, &known);
     unlink(path);
     if (e) return e;
@@ -261,7 +263,8 @@ static enum err coach_load(struct call *c, json_t *record, const json_t *manifes
     return e;
 }
 
-enum err demo_prepare(struct call *c)
+/* Opens the creator, runs one step on its record and keeps what the step changed. */
+static enum err with_record(struct call *c, enum err (*step)(struct call *c, json_t *record, const json_t *manifest))
 {
     const struct asset *a = asset_find("demo/manifest.json");
     if (!a) return fail(c, ERR_NOT_FOUND, "this binary was built without the demo");
@@ -273,9 +276,7 @@ enum err demo_prepare(struct call *c)
     if (!e) {
         record = record_load(c);
         json_t *before = json_deep_copy(record);
-        e = coach_load(c, record, manifest);
-        if (!e) e = handbook_put(c, record, manifest);
-        if (!e) e = exercises_put(c, record);
+        e = step(c, record, manifest);
         /* Also after an error: what was queued before it must not be queued again. */
         if (!json_equal(before, record)) {
             enum err saved = record_save(c, record);
@@ -287,4 +288,22 @@ enum err demo_prepare(struct call *c)
     json_decref(record);
     json_decref(manifest);
     return e;
+}
+
+static enum err documents_load(struct call *c, json_t *record, const json_t *manifest)
+{
+    enum err e = handbook_put(c, record, manifest);
+    if (!e) e = exercises_put(c, record);
+    if (!e) log_info(c, "demo documents queued", NULL);
+    return e;
+}
+
+enum err demo_prepare(struct call *c)
+{
+    return with_record(c, coach_load);
+}
+
+enum err demo_load(struct call *c)
+{
+    return with_record(c, documents_load);
 }
