@@ -208,10 +208,10 @@ int verb_serve(int argc, char **argv)
 {
     int64_t     begun_ms = clock_mono_ms();
     const char *listen = NULL;
-    bool        demo = false;
+    bool        with_demo = false;
     const struct verb_flag flags[] = {
         { "--listen", NULL, "ADDR:PORT...", &listen, NULL, "where to listen (127.0.0.1:8000); may be repeated" },
-        { "--demo", NULL, NULL, NULL, &demo, "a demo coach that visitors may talk to" },
+        { "--demo", NULL, NULL, NULL, &with_demo, "a demo coach that visitors may talk to" },
         { 0 },
     };
     struct verb_args a;
@@ -235,7 +235,7 @@ int verb_serve(int argc, char **argv)
     c.stop = &stopping;
     c.rights = ~0u;
     if (listen) conf_set("LISTEN", listen);
-    if (demo) conf_set("DEMO", "1");
+    if (with_demo) conf_set("DEMO", "1");
     enum err e = verb_settings(&c, a.data, LOG_INFO);
     bool     settings = !e;
     if (!e) {
