@@ -95,7 +95,7 @@ function RemoveDialog({ row, onClose, onRemoved }: { row: Document; onClose: () 
       <p>{w.documents.removeLead(row.title)}</p>
       {problem && <Failure problem={problem} />}
       <div className="dialog-actions">
-        <button type="button" className="button" onClick={onClose} autoFocus>{w.cancel}</button>
+        <button type="button" className="button" onClick={onClose} data-first>{w.cancel}</button>
         <button type="button" className="button button-bad" onClick={() => void remove()} disabled={busy}>{busy ? w.documents.removing : w.documents.removeYes}</button>
       </div>
     </Dialog>

@@ -24,8 +24,9 @@ export function openEvidence(next: Evidence): void {
 
 export function closeEvidence(): void {
   evidence.set(null);
-  opener?.focus();
+  const back = opener;
   opener = null;
+  setTimeout(() => back?.focus(), 0); // the page behind a sheet is inert until it is gone
 }
 
 export function forgetEvidence(): void {

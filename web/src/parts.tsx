@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Small pieces that several views share: dialogs, problems in words, meters, waiting.
-import { type ReactNode, useEffect, useId, useRef, useSyncExternalStore } from 'react';
+import { type ReactNode, useId, useLayoutEffect, useRef, useSyncExternalStore } from 'react';
 import { ApiError } from './api.ts';
 import { Icon, type IconName } from './icons.tsx';
 import { useWords } from './preferences.ts';
@@ -77,9 +77,13 @@ export function Dialog({ title, className, onClose, children, bare }: {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
   const w = useWords();
-  useEffect(() => {
+  // Closed while it is still in the page: only then does the browser give the focus back.
+  useLayoutEffect(() => {
     const dialog = ref.current;
-    if (dialog && !dialog.open) dialog.showModal();
+    if (dialog && !dialog.open) {
+      dialog.showModal();
+      dialog.querySelector<HTMLElement>('[data-first]')?.focus();
+    }
     return () => dialog?.close();
   }, []);
   return (
