@@ -57,7 +57,7 @@
 #define LIMIT_JOBS_KEPT              1000                 /* ended jobs kept per creator */
 #define LIMIT_JOB_PAYLOAD_BYTES      (256 * 1024)
 #define LIMIT_SCHEMA_BACKUPS         3                    /* copies kept from before a migration, per database */
-#define LIMIT_ARCHIVE_MEMBERS        2000000              /* files in a backup */
+#define LIMIT_ARCHIVE_MEMBERS        1000000              /* files in a backup */
 
 /* calls to others */
 #define LIMIT_FETCH_BYTES            (32LL * 1024 * 1024)

@@ -17,7 +17,7 @@ enum link_use {
     LINK_MIGRATE,   /* as write, foreign keys are checked at the end instead of all the time */
     LINK_SNAPSHOT,  /* a finished copy: read without leaving a trace beside it */
 };
-void link_setup(void);                                     /* once per process, before the first link */
+void link_setup(void);                                     /* before the first link; again is allowed */
 MUST_CHECK enum err link_open(struct call *c, const char *path, enum link_use use, struct link **out);
 void link_close(struct link *l);                           /* NULL allowed; all statements must be gone */
 

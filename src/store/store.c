@@ -26,9 +26,8 @@ const struct setting store_settings[] = {
     { 0 },
 };
 
-static char           dir[PATH_MAX];
-static struct db     *accounts;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static char       dir[PATH_MAX];
+static struct db *accounts;
 
 static enum err make_folders(struct call *c, const char *path)
 {
@@ -63,7 +62,7 @@ static enum err refuse_unfinished(struct call *c)
 enum err store_open(struct call *c, const char *data_dir)
 {
     assert(!accounts);
-    pthread_once(&once, link_setup);
+    link_setup();
     enum err e = *data_dir ? make_folders(c, data_dir) : fail(c, ERR_INVALID, "the data folder has no name");
     if (!e) e = refuse_unfinished(c);
     const char *path = arena_printf(&c->mem, "%s/accounts.db", dir);
