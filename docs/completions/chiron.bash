@@ -15,12 +15,12 @@ _chiron() {
     esac
     case $verb in
     serve) flags="--listen --demo" ;;
-    ingest) flags="--creator --user --title --type --language --metadata --unit --size --overlap" ;;
-    search) flags="--creator --user --limit --mode --alpha --threshold" ;;
+    ingest) flags="--creator --user --title --type --language --unit --replace" ;;
+    search) flags="--creator --user --limit --mode --type --threshold" ;;
     ask) flags="--creator --user --conversation --limit" ;;
     why) flags="--creator" ;;
     embed) flags="--jsonl" ;;
-    eval) flags="--documents --queries --qrels --mode" ;;
+    eval) flags="--documents --queries --qrels --mode --threads" ;;
     token) flags="--creator --user --role --hours" ;;
     models) flags="list verify pull --sha256 --name" ;;
     bench) flags="--seconds" ;;
