@@ -95,7 +95,6 @@ int bertchars_fold(uint32_t cp, struct bertchars_out *out)
         return 1;
     }
     switch (category) {
-    case UTF8PROC_CATEGORY_CN: out[0] = (struct bertchars_out){ cp, BERTCHARS_WORD }; return 1;
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CS:
