@@ -36,6 +36,7 @@ $(B)/chiron: $(B)/obj/main.o $(B)/libchiron.a
 	$(Q)$(CC) $(CFLAGS) -o $@ $(B)/obj/main.o $(B)/libchiron.a $(LDFLAGS) $(LDLIBS)
 $(B)/libchiron.a: $(OBJ) $(B)/obj/assets.o
 	@rm -f $@ && ar rcs $@ $^
+$(B)/obj/encoder/kernels%.o: KERNEL_CFLAGS = -O3 -ffp-contract=fast
 $(B)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPP) $(WARN) $(CFLAGS) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<

@@ -1,39 +1,256 @@
 /* SPDX-License-Identifier: MIT */
-/* The encoder as one object: settings, loading, accessors and the process's default. */
+/* The encoder as one object, and how many texts become packs: texts are read in windows, cut into packs of whole
+ * sequences, and the packs are taken one after another from an atomic counter by the caller and, when there are many,
+ * by threads that live for the call. A short call needs no other thread and takes no lock but the one around the list
+ * of seats, so it never waits for a long one. Seats belong to the encoder and not to threads, which come and go. */
 #include "encoder/encoder.h"
 
-#include <stddef.h>
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "encoder/encode.h"
+#include "encoder/wordpiece.h"
+
+enum {
+    THREADS_MAX = 16,
+    SEATS_KEPT = THREADS_MAX,   /* idle ones; about 4 MB each */
+    WINDOW_TEXTS = 1024,        /* tokenized at a time */
+    PACKS_PER_THREAD = 2,       /* fewer are not worth a thread */
+    HELPER_NICE = 5,            /* so that a query's thread comes first */
+};
 
 const struct setting encoder_settings[] = {
     { .name = "ENCODER_MODEL", .dflt = "all-MiniLM-L6-v2", .help = "name of the embedding model's folder" },
-    { .name = "ENCODER_MODEL_DIR", .help = "folder of the model folders; default: XDG cache, chiron/models" },
-    { .name = "ENCODER_PRECISION", .dflt = "bf16", .help = "f32 or bf16; bf16 falls back to f32 on old CPUs" },
-    { .name = "ENCODER_THREADS", .dflt = "0", .help = "threads of a bulk embedding call; 0: one per core, at most 16",
-      .flags = SETTING_INT, .min = 0, .max = 16 },
+    { .name = "ENCODER_MODEL_DIR", .help = "folder of the model folders; default: chiron/models in the XDG cache" },
+    { .name = "ENCODER_PRECISION", .dflt = "bf16", .help = "f32 or bf16; bf16 becomes f32 where the CPU has none" },
+    { .name = "ENCODER_THREADS", .dflt = "0", .help = "threads of one bulk embedding call; 0: one per core, at most 16",
+      .flags = SETTING_INT, .min = 0, .max = THREADS_MAX },
     { 0 },
 };
 
-static struct encoder *default_encoder;
+struct encoder {
+    struct weights        weights;
+    struct wordpiece     *pieces;
+    const struct kernels *kernels;
+    char                  name[128];
+    int                   max_ids;
+    int                   threads;            /* of a bulk call, the caller counted in */
+    atomic_int            helpers;            /* running now, over all calls; at most threads - 1 */
+    pthread_mutex_t       lock;               /* of what follows */
+    struct encode_seat   *idle[SEATS_KEPT];
+    int                   idle_count;
+};
 
-struct encoder *encoder_default(void) { return default_encoder; }
-void encoder_set_default(struct encoder *e) { default_encoder = e; }
+static struct encoder *default_encoder;
+struct encoder        *encoder_default(void) { return default_encoder; }
+void                   encoder_set_default(struct encoder *e) { default_encoder = e; }
+
+int                     encoder_dim(const struct encoder *e) { return e->weights.hidden; }
+const char             *encoder_name(const struct encoder *e) { return e->name; }
+const struct wordpiece *encoder_wordpiece(const struct encoder *e) { return e->pieces; }
+const char             *encoder_precision_used(const struct encoder *e)
+{
+    return e->weights.form == FORM_BF16 ? "bf16" : "f32";
+}
+
+static int thread_count(void)
+{
+    int64_t asked = conf_int("ENCODER_THREADS");
+    long    cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (asked > 0) return (int)asked;
+    return cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (int)cores;
+}
+
+static void take_name(struct encoder *e, const char *folder)
+{
+    size_t end = strlen(folder), start;
+    while (end > 1 && folder[end - 1] == '/') end--;
+    for (start = end; start > 0 && folder[start - 1] != '/';) start--;
+    size_t n = end - start < sizeof e->name - 1 ? end - start : sizeof e->name - 1;
+    memcpy(e->name, folder + start, n);
+    e->name[n] = 0;
+}
+
 enum err encoder_load(struct call *c, const char *folder, enum encoder_precision p, struct encoder **out)
 {
-    (void)folder, (void)p, (void)out;
-    return fail(c, ERR_INTERNAL, "the encoder is not built yet");
+    enum form             form = p == ENCODER_BF16 ? FORM_BF16 : FORM_F32;
+    const struct kernels *kernels = kernels_choose(form);
+    if (!kernels) {
+        log_warn(c, "this CPU has no AVX-512 BF16; the encoder runs in f32", NULL);
+        form = FORM_F32;
+        kernels = kernels_choose(form);
+    }
+    struct encoder *e = calloc(1, sizeof *e);
+    if (!e) abort();
+    pthread_mutex_init(&e->lock, NULL);
+    e->kernels = kernels;
+    e->threads = thread_count();
+    take_name(e, folder);
+    matmul_thread_begin();
+    enum err r = wordpiece_load(c, folder, &e->pieces);
+    if (!r) r = weights_load(c, folder, form, &e->weights);
+    if (!r && wordpiece_size(e->pieces) > e->weights.vocabulary)
+        r = fail(c, ERR_CORRUPT, "%s: the vocabulary has %d tokens, the weights %d", folder, wordpiece_size(e->pieces),
+                 e->weights.vocabulary);
+    if (r) {
+        encoder_free(e);
+        return r;
+    }
+    e->max_ids = e->weights.positions < LIMIT_TOKENS ? e->weights.positions : LIMIT_TOKENS;
+    *out = e;
+    return OK;
 }
-void encoder_free(struct encoder *e) { (void)e; }
-int encoder_dim(const struct encoder *e) { (void)e; return 384; }
-const char *encoder_name(const struct encoder *e) { (void)e; return "all-MiniLM-L6-v2"; }
-const char *encoder_precision_used(const struct encoder *e) { (void)e; return "f32"; }
+
+void encoder_free(struct encoder *e)
+{
+    if (!e) return;
+    for (int i = 0; i < e->idle_count; i++) encode_seat_free(e->idle[i]);
+    weights_dispose(&e->weights);
+    wordpiece_free(e->pieces);
+    pthread_mutex_destroy(&e->lock);
+    free(e);
+}
+
+static struct encode_seat *take_seat(struct encoder *e)
+{
+    struct encode_seat *s = NULL;
+    pthread_mutex_lock(&e->lock);
+    if (e->idle_count) s = e->idle[--e->idle_count];
+    pthread_mutex_unlock(&e->lock);
+    return s ? s : encode_seat_new(&e->weights, e->kernels);
+}
+
+static void give_seat(struct encoder *e, struct encode_seat *s)
+{
+    pthread_mutex_lock(&e->lock);
+    if (e->idle_count < SEATS_KEPT) {
+        e->idle[e->idle_count++] = s;
+        s = NULL;
+    }
+    pthread_mutex_unlock(&e->lock);
+    encode_seat_free(s);
+}
+
+/* One window of one call: what all its threads share. */
+struct window {
+    struct encoder *e;
+    int32_t        *ids;                          /* of all texts, end to end */
+    int             lens[WINDOW_TEXTS];
+    float          *rows[WINDOW_TEXTS];
+    int             texts;
+    int             first[WINDOW_TEXTS + 1];      /* pack → its first text; one more marks the end */
+    int             at[WINDOW_TEXTS];             /* pack → its first id */
+    int             packs;
+    atomic_int      next;                         /* pack */
+    atomic_bool     stop, broken;
+};
+
+/* c is NULL in helper threads: only the caller may look at its call, and tells the others through stop. */
+static enum err work(struct window *w, struct call *c)
+{
+    struct encode_seat *s = take_seat(w->e);
+    enum err            e = OK;
+    for (;;) {
+        if (c) e = call_check(c);
+        if (e) atomic_store(&w->stop, true);
+        int p = atomic_fetch_add(&w->next, 1);
+        if (p >= w->packs || atomic_load(&w->stop)) break;
+        int first = w->first[p];
+        if (!encode_pack(s, w->ids + w->at[p], w->lens + first, w->first[p + 1] - first, w->rows + first)) {
+            atomic_store(&w->broken, true);
+            atomic_store(&w->stop, true);
+        }
+    }
+    give_seat(w->e, s);
+    return e;
+}
+
+static void *help(void *arg)
+{
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), HELPER_NICE);
+    matmul_thread_begin();
+    enum err e = work(arg, NULL);
+    assert(!e);
+    (void)e;
+    return NULL;
+}
+
+static enum err run_packs(struct window *w, struct call *c)
+{
+    pthread_t helper[THREADS_MAX];
+    int       started = 0, wanted = w->packs / PACKS_PER_THREAD - 1;
+    for (; started < wanted && started < w->e->threads - 1; started++) {
+        bool free_place = atomic_fetch_add(&w->e->helpers, 1) < w->e->threads - 1;
+        if (free_place && !pthread_create(&helper[started], NULL, help, w)) continue;
+        atomic_fetch_sub(&w->e->helpers, 1);
+        break;
+    }
+    enum err e = work(w, c);
+    for (int i = 0; i < started; i++) pthread_join(helper[i], NULL);
+    atomic_fetch_sub(&w->e->helpers, started);
+    if (!e && atomic_load(&w->broken)) e = fail(c, ERR_INTERNAL, "a matrix product failed");
+    return e;
+}
+
+/* Token ids of as many texts as a window holds, cut into packs. */
+static void read_window(struct window *w, const char *const *texts, const size_t *lens, int n)
+{
+    int total = 0, in_pack = ENCODE_PACK_TOKENS;
+    w->texts = n < WINDOW_TEXTS ? n : WINDOW_TEXTS;
+    w->packs = 0;
+    for (int i = 0; i < w->texts; i++) {
+        int count = wordpiece_encode(w->e->pieces, texts[i], lens ? lens[i] : strlen(texts[i]), w->ids + total, w->e->max_ids);
+        if (in_pack + count > ENCODE_PACK_TOKENS) {
+            w->first[w->packs] = i;
+            w->at[w->packs++] = total;
+            in_pack = 0;
+        }
+        w->lens[i] = count;
+        in_pack += count;
+        total += count;
+    }
+    w->first[w->packs] = w->texts;
+    atomic_store(&w->next, 0);
+}
+
 enum err encoder_embed_counted(struct call *c, struct encoder *e, const char *const *texts, const size_t *lens, int n,
                                float *out, int *tokens_out)
 {
-    (void)e, (void)texts, (void)lens, (void)n, (void)out, (void)tokens_out;
-    return fail(c, ERR_INTERNAL, "the encoder is not built yet");
+    if (n <= 0) return OK;
+    matmul_thread_begin();
+    const size_t   dim = (size_t)e->weights.hidden;
+    const int      most = n < WINDOW_TEXTS ? n : WINDOW_TEXTS;
+    struct window *w = calloc(1, sizeof *w);
+    float         *rows = malloc((size_t)n * dim * sizeof *rows);
+    int           *counts = malloc((size_t)n * sizeof *counts);
+    if (w) w->ids = malloc((size_t)most * (size_t)e->max_ids * sizeof *w->ids);
+    if (!w || !rows || !counts || !w->ids) abort();
+    w->e = e;
+    enum err r = OK;
+    for (int at = 0; at < n && !r; at += w->texts) {
+        read_window(w, texts + at, lens ? lens + at : NULL, n - at);
+        for (int i = 0; i < w->texts; i++) w->rows[i] = rows + (size_t)(at + i) * dim;
+        memcpy(counts + at, w->lens, (size_t)w->texts * sizeof *counts);
+        r = run_packs(w, c);
+    }
+    if (!r) {
+        memcpy(out, rows, (size_t)n * dim * sizeof *out);
+        if (tokens_out) memcpy(tokens_out, counts, (size_t)n * sizeof *counts);
+    }
+    free(w->ids);
+    free(w);
+    free(rows);
+    free(counts);
+    return r;
 }
+
 enum err encoder_embed(struct call *c, struct encoder *e, const char *const *texts, const size_t *lens, int n, float *out)
 {
     return encoder_embed_counted(c, e, texts, lens, n, out, NULL);
 }
-const struct wordpiece *encoder_wordpiece(const struct encoder *e) { (void)e; return NULL; }

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* BERT's forward pass over whole sequences laid end to end: no padding is ever computed. Attention takes a sequence at
+ * a time; all else goes in blocks of rows that stay in the L2 cache from one layer's attention output to the next
+ * layer's queries, keys and values. The residual stays in f32 in every form. It allocates nothing per pack. */
+#include "encoder/encode.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct encode_seat {
+    struct weights       *w;
+    const struct kernels *k;
+    struct matmul_seat   *products;
+    float                *x;         /* residual, PACK × hidden */
+    void                 *act;       /* x in the activation's form; x itself in f32 */
+    void                 *qkv;       /* PACK + spare × 3 hidden */
+    void                 *context;   /* what attention made, PACK × hidden */
+    float                *sum;       /* a block's product, BLOCK × max(hidden, inner) */
+    void                 *inner;     /* after gelu, BLOCK × inner */
+    void                 *scratch;
+};
+
+/* Rows are rounded up in the last block, so every buffer has a block's worth behind it. Zeroed: what lies there is
+ * computed with, and slow or strange numbers must not come out of the heap. */
+static void *rows_new(size_t rows, size_t width, size_t each)
+{
+    size_t bytes = (rows * width * each + 63) / 64 * 64;
+    void  *p = aligned_alloc(64, bytes);
+    if (!p) abort();
+    memset(p, 0, bytes);
+    return p;
+}
+
+struct encode_seat *encode_seat_new(struct weights *w, const struct kernels *k)
+{
+    struct encode_seat *s = calloc(1, sizeof *s);
+    if (!s) abort();
+    size_t each = w->form == FORM_BF16 ? 2 : 4, hidden = (size_t)w->hidden, inner = (size_t)w->inner;
+    size_t rows = ENCODE_PACK_TOKENS + WEIGHTS_BLOCK_ROWS;
+    _Static_assert((int)KERNELS_SPARE_ROWS <= (int)WEIGHTS_BLOCK_ROWS, "attention reads inside qkv");
+    s->w = w;
+    s->k = k;
+    s->products = matmul_seat_new(w->plan, PLAN_COUNT);
+    s->x = rows_new(rows, hidden, 4);
+    s->act = w->form == FORM_F32 ? s->x : rows_new(rows, hidden, each);
+    s->qkv = rows_new(rows, 3 * hidden, each);
+    s->context = rows_new(rows, hidden, each);
+    s->sum = rows_new(WEIGHTS_BLOCK_ROWS, hidden > inner ? hidden : inner, 4);
+    s->inner = rows_new(WEIGHTS_BLOCK_ROWS, inner, each);
+    s->scratch = rows_new(1, KERNELS_SCRATCH_BYTES, 1);
+    return s;
+}
+
+void encode_seat_free(struct encode_seat *s)
+{
+    if (!s) return;
+    matmul_seat_free(s->products);
+    if (s->act != s->x) free(s->act);
+    free(s->x);
+    free(s->qkv);
+    free(s->context);
+    free(s->sum);
+    free(s->inner);
+    free(s->scratch);
+    free(s);
+}
+
+static void *row_of(const struct encode_seat *s, void *base, int row, int width)
+{
+    return (char *)base + (size_t)row * (size_t)width * (s->w->form == FORM_BF16 ? 2 : 4);
+}
+
+static bool project_qkv(struct encode_seat *s, const struct weights_layer *l, int row, int rows)
+{
+    int n = s->w->hidden;
+    return matmul_seat_run(s->products, PLAN_QKV, l->matrix[PLAN_QKV], rows, row_of(s, s->act, row, n),
+                           row_of(s, s->qkv, row, 3 * n));
+}
+
+/* From a block's attention to its place in the next layer's input. */
+static bool finish_block(struct encode_seat *s, const struct weights_layer *l, int row, int rows)
+{
+    const struct weights *w = s->w;
+    const struct kernels *k = s->k;
+    const int             n = w->hidden;
+    float                *x = s->x + (size_t)row * (size_t)n;
+    void                 *act = row_of(s, s->act, row, n);
+    if (!matmul_seat_run(s->products, PLAN_OUT, l->matrix[PLAN_OUT], rows, row_of(s, s->context, row, n), s->sum)) return false;
+    k->layer_norm(x, s->sum, l->bias[PLAN_OUT], l->after_attention.gain, l->after_attention.shift, w->norm_eps, act, rows, n);
+    if (!matmul_seat_run(s->products, PLAN_UP, l->matrix[PLAN_UP], rows, act, s->sum)) return false;
+    k->gelu(s->sum, l->bias[PLAN_UP], s->inner, rows, w->inner);
+    if (!matmul_seat_run(s->products, PLAN_DOWN, l->matrix[PLAN_DOWN], rows, s->inner, s->sum)) return false;
+    k->layer_norm(x, s->sum, l->bias[PLAN_DOWN], l->after_inner.gain, l->after_inner.shift, w->norm_eps, act, rows, n);
+    return true;
+}
+
+static void embed_tokens(struct encode_seat *s, const int32_t *ids, const int *lens, int n)
+{
+    const struct weights *w = s->w;
+    const size_t          hidden = (size_t)w->hidden;
+    float                *x = s->x;
+    int                   row = 0;
+    for (int i = 0; i < n; i++)
+        for (int at = 0; at < lens[i]; at++, row++, x += hidden) {
+            assert(ids[row] >= 0 && ids[row] < w->vocabulary && at < w->positions);
+            memcpy(x, w->position + (size_t)at * hidden, hidden * sizeof *x);
+            /* The table was found finite at load. */
+            if (!tensor_floats(w->word, (int64_t)ids[row] * w->hidden, w->hidden, s->sum)) abort();
+            s->k->layer_norm(x, s->sum, w->zero, w->norm.gain, w->norm.shift, w->norm_eps, row_of(s, s->act, row, w->hidden),
+                             1, w->hidden);
+        }
+}
+
+bool encode_pack(struct encode_seat *s, const int32_t *ids, const int *lens, int n, float *const *rows)
+{
+    const struct weights *w = s->w;
+    int                   total = 0;
+    for (int i = 0; i < n; i++) {
+        assert(lens[i] >= 1 && lens[i] <= LIMIT_TOKENS);
+        total += lens[i];
+    }
+    assert(total <= ENCODE_PACK_TOKENS);
+    embed_tokens(s, ids, lens, n);
+    for (int row = 0; row < total; row += WEIGHTS_BLOCK_ROWS) {
+        int block = total - row < WEIGHTS_BLOCK_ROWS ? total - row : WEIGHTS_BLOCK_ROWS;
+        if (!project_qkv(s, &w->layer[0], row, block)) return false;
+    }
+    for (int layer = 0; layer < w->layers; layer++) {
+        for (int i = 0, row = 0; i < n; row += lens[i++])
+            s->k->attention(row_of(s, s->qkv, row, 3 * w->hidden), row_of(s, s->context, row, w->hidden), lens[i], w->heads,
+                            w->head_dim, s->scratch);
+        for (int row = 0; row < total; row += WEIGHTS_BLOCK_ROWS) {
+            int block = total - row < WEIGHTS_BLOCK_ROWS ? total - row : WEIGHTS_BLOCK_ROWS;
+            if (!finish_block(s, &w->layer[layer], row, block)) return false;
+            if (layer + 1 < w->layers && !project_qkv(s, &w->layer[layer + 1], row, block)) return false;
+        }
+    }
+    for (int i = 0, row = 0; i < n; row += lens[i++]) {
+        kernels_mean(s->x + (size_t)row * (size_t)w->hidden, w->first_token ? 1 : lens[i], w->hidden, rows[i]);
+        kernels_unit(rows[i], w->hidden);
+    }
+    return true;
+}

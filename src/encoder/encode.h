@@ -1,0 +1,20 @@
+/* encoder/encode.h — one pack of token sequences through the model. A seat is one thread's buffers; weights and kernels
+ * are shared.
+ *     struct encode_seat *s = encode_seat_new(&weights, kernels);
+ *     if (!encode_pack(s, ids, lens, 2, rows)) …  encode_seat_free(s);                                    */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_ENCODER_ENCODE_H
+#define CHIRON_ENCODER_ENCODE_H
+#include "encoder/weights.h"
+
+enum { ENCODE_PACK_TOKENS = 512 };    /* about 4 MB of buffers for the default model */
+
+struct encode_seat;
+struct encode_seat *encode_seat_new(struct weights *w, const struct kernels *k);
+void                encode_seat_free(struct encode_seat *s);    /* NULL allowed */
+
+/* ids: the n sequences one after another, lens[i] ids each (1..LIMIT_TOKENS, at most the model's positions, all inside
+ * its vocabulary), ENCODE_PACK_TOKENS in all at most. rows[i]: hidden floats, the unit vector of sequence i. The calling
+ * thread has called matmul_thread_begin. false: a product failed; rows are then undefined. */
+MUST_CHECK bool encode_pack(struct encode_seat *s, const int32_t *ids, const int *lens, int n, float *const *rows);
+#endif

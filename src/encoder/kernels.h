@@ -1,0 +1,53 @@
+/* encoder/kernels.h — what stands between the matrix products, once per kind of CPU and form of activation. A table
+ * of functions is chosen once at load; all of them are stateless and may run in any thread.
+ *     const struct kernels *k = kernels_choose(FORM_BF16);
+ *     k->gelu(acc, bias, act, rows, 1536);                                                             */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_ENCODER_KERNELS_H
+#define CHIRON_ENCODER_KERNELS_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+
+/* The form of weights and activations. int8 would be a third. */
+enum form { FORM_F32, FORM_BF16 };
+
+enum {
+    KERNELS_SPARE_ROWS = 16,     /* rows after the last one of qkv that may be read */
+    KERNELS_HEAD_DIM_MAX = 128,
+    /* K transposed, V in pairs (each LIMIT_TOKENS × head_dim floats at most), scores and their weights for 16 queries. */
+    KERNELS_SCRATCH_BYTES = 2 * LIMIT_TOKENS * KERNELS_HEAD_DIM_MAX * 4 + 16 * LIMIT_TOKENS * 8 + 4096,
+};
+
+struct kernels {
+    const char *name;            /* "avx512", for logs and tests */
+    enum form   form;
+    /* x ← (x + add + bias) normalised over width, times gain, plus shift; act gets it in the activation's form (in f32 that
+     * is x itself and act is not used). x, add, act: rows × width; bias, gain, shift: width; width a multiple of 32. */
+    void (*layer_norm)(float *x, const float *add, const float *bias, const float *gain, const float *shift, float eps,
+                       void *act, int rows, int width);
+    /* act ← gelu(in + bias), the exact form x·Φ(x) to 4e-5. in, act: rows × width, width a multiple of 32. */
+    void (*gelu)(const float *in, const float *bias, void *act, int rows, int width);
+    /* Self-attention of one sequence. qkv: len rows of 3 × heads × head_dim, queries already times log2(e)/√head_dim, and
+     * KERNELS_SPARE_ROWS readable rows behind; ctx: len rows of heads × head_dim. len 1..LIMIT_TOKENS, head_dim a multiple of
+     * 32. scratch: KERNELS_SCRATCH_BYTES, 64-byte aligned. */
+    void (*attention)(const void *qkv, void *ctx, int len, int heads, int head_dim, void *scratch);
+};
+
+/* The best table for this CPU; NULL when the form has none here (bf16 without AVX-512 BF16). */
+const struct kernels *kernels_choose(enum form form);
+/* Every table of the form that this CPU can run, plainest first, for tests; returns how many, at most max. */
+int kernels_list(enum form form, const struct kernels **out, int max);
+
+/* 1.f / √Σ, by double sums: v becomes unit length. All zero stays zero. */
+void kernels_unit(float *v, int n);
+/* mean over rows of x (rows × width) into out. */
+void kernels_mean(const float *x, int rows, int width, float *out);
+
+extern const struct kernels kernels_f32_portable;
+#if defined __x86_64__
+extern const struct kernels kernels_f32_avx2, kernels_f32_avx512, kernels_bf16_avx512, kernels_bf16_amx;
+#endif
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* From a model's folder to packed weights. Shapes come from config.json and every tensor is held against them, so that
+ * the forward pass needs no check. The three projections of attention become one matrix, and the softmax's scale and
+ * its change of base are folded into the queries' part. Matrices are packed straight from the map, whose pages are
+ * then given back; only the word table stays mapped. It refuses architectures other than BERT's encoder. */
+#include "encoder/weights.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/json.h"
+
+enum { HIDDEN_MAX = 4096, INNER_MAX = 16384, LAYERS_MAX = 64, VOCABULARY_MAX = 1000000 };
+
+static enum err read_json(struct call *c, const char *folder, const char *name, json_t **out)
+{
+    struct mapped m;
+    enum err      e = mapped_open_in(c, folder, name, &m);
+    if (e) return e;
+    if (json_parse(c, m.data, m.size, out)) {
+        call_forgive(c);
+        e = fail(c, ERR_CORRUPT, "%s/%s: not JSON", folder, name);
+    } else if (!json_is_object(*out)) {
+        json_decref(*out);
+        e = fail(c, ERR_CORRUPT, "%s/%s: no object", folder, name);
+    }
+    mapped_close(&m);
+    return e;
+}
+
+static enum err read_size(struct call *c, const json_t *o, const char *name, int max, int *out)
+{
+    int64_t v = json_get_int(o, name, 0);
+    if (v < 1 || v > max) return fail(c, ERR_CORRUPT, "config.json: %s is not 1 to %d", name, max);
+    *out = (int)v;
+    return OK;
+}
+
+static enum err read_config(struct call *c, const json_t *o, struct weights *w)
+{
+    const struct {
+        const char *name;
+        int         max, *to;
+    } sizes[] = {
+        { "hidden_size", HIDDEN_MAX, &w->hidden },         { "num_hidden_layers", LAYERS_MAX, &w->layers },
+        { "num_attention_heads", HIDDEN_MAX, &w->heads },  { "intermediate_size", INNER_MAX, &w->inner },
+        { "max_position_embeddings", 65536, &w->positions }, { "vocab_size", VOCABULARY_MAX, &w->vocabulary },
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        enum err e = read_size(c, o, sizes[i].name, sizes[i].max, sizes[i].to);
+        if (e) return e;
+    }
+    if (strcmp(json_get_text(o, "model_type", "bert"), "bert"))
+        return fail(c, ERR_CORRUPT, "config.json: model_type is not bert");
+    if (strcmp(json_get_text(o, "hidden_act", "gelu"), "gelu"))
+        return fail(c, ERR_CORRUPT, "config.json: hidden_act is not gelu");
+    if (strcmp(json_get_text(o, "position_embedding_type", "absolute"), "absolute"))
+        return fail(c, ERR_CORRUPT, "config.json: position_embedding_type is not absolute");
+    double eps = json_get_real(o, "layer_norm_eps", 1e-12);
+    if (!(eps >= 0 && eps < 1)) return fail(c, ERR_CORRUPT, "config.json: layer_norm_eps is not 0 to 1");
+    w->norm_eps = (float)eps;
+    w->head_dim = w->hidden / w->heads;
+    if (w->hidden % w->heads || w->head_dim % 32 || w->head_dim > KERNELS_HEAD_DIM_MAX || w->inner % 32)
+        return fail(c, ERR_CORRUPT, "config.json: heads of %d/%d and an inner size of %d are not multiples of 32 (heads at most %d)",
+                    w->hidden, w->heads, w->inner, KERNELS_HEAD_DIM_MAX);
+    return OK;
+}
+
+static enum err read_pooling(struct call *c, const char *folder, struct weights *w)
+{
+    json_t  *o = NULL;
+    enum err e = read_json(c, folder, "1_Pooling/config.json", &o);
+    if (e == ERR_NOT_FOUND) {
+        call_forgive(c);
+        return OK;
+    }
+    if (e) return e;
+    w->first_token = json_get_bool(o, "pooling_mode_cls_token", false);
+    bool mean = json_get_bool(o, "pooling_mode_mean_tokens", !w->first_token);
+    json_decref(o);
+    if (mean == w->first_token) return fail(c, ERR_CORRUPT, "1_Pooling/config.json: pooling is neither mean nor first token");
+    return OK;
+}
+
+/* The tensor of this name, with or without the "bert." that some exports put in front. rank 1 when columns is 0. */
+static enum err find(struct call *c, const struct weights *w, const char *name, int rows, int columns, const struct tensor **out)
+{
+    const struct tensor *t = safetensors_find(&w->file, name);
+    if (!t) t = safetensors_find(&w->file, arena_printf(&c->mem, "bert.%s", name));
+    if (!t) return fail(c, ERR_CORRUPT, "model.safetensors: no tensor %s", name);
+    bool shaped = columns ? t->rank == 2 && t->shape[0] == rows && t->shape[1] == columns : t->rank == 1 && t->shape[0] == rows;
+    if (!shaped && columns) return fail(c, ERR_CORRUPT, "tensor %s: shape is not [%d, %d]", name, rows, columns);
+    if (!shaped) return fail(c, ERR_CORRUPT, "tensor %s: shape is not [%d]", name, rows);
+    if (t->type != TENSOR_F32 && t->type != TENSOR_F16 && t->type != TENSOR_BF16)
+        return fail(c, ERR_CORRUPT, "tensor %s: type is not F32, F16 or BF16", name);
+    *out = t;
+    return OK;
+}
+
+static float *floats(size_t n)
+{
+    float *p = aligned_alloc(64, (n * sizeof *p + 63) / 64 * 64);
+    if (!p) abort();
+    memset(p, 0, n * sizeof *p);
+    return p;
+}
+
+static enum err read_vector(struct call *c, const struct weights *w, const char *name, int n, float scale, float *to)
+{
+    const struct tensor *t;
+    enum err             e = find(c, w, name, n, 0, &t);
+    if (e) return e;
+    if (!tensor_floats(t, 0, n, to)) return fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", name);
+    for (int i = 0; i < n; i++) to[i] *= scale;
+    return OK;
+}
+
+static enum err read_norm(struct call *c, const struct weights *w, const char *where, struct weights_norm *out)
+{
+    out->gain = floats((size_t)w->hidden);
+    out->shift = floats((size_t)w->hidden);
+    enum err e = read_vector(c, w, arena_printf(&c->mem, "%s.weight", where), w->hidden, 1, out->gain);
+    return e ? e : read_vector(c, w, arena_printf(&c->mem, "%s.bias", where), w->hidden, 1, out->shift);
+}
+
+static enum err read_part(struct call *c, const struct weights *w, struct weights_layer *l, enum weights_plan plan, int at,
+                          const char *where, int rows, int columns, float scale)
+{
+    const struct tensor *t;
+    enum err             e = find(c, w, arena_printf(&c->mem, "%s.weight", where), rows, columns, &t);
+    if (!e) e = read_vector(c, w, arena_printf(&c->mem, "%s.bias", where), rows, scale, l->bias[plan] + at);
+    return e ? e : matmul_matrix_pack(c, l->matrix[plan], at, t, scale);
+}
+
+static enum err read_layer(struct call *c, struct weights *w, int index)
+{
+    struct weights_layer *l = &w->layer[index];
+    const int             widths[PLAN_COUNT] = { 3 * w->hidden, w->hidden, w->inner, w->hidden }, n = w->hidden;
+    for (int i = 0; i < PLAN_COUNT; i++) {
+        l->bias[i] = floats((size_t)widths[i]);
+        enum err e = matmul_matrix_new(c, w->plan[i], i == PLAN_QKV ? l->bias[i] : NULL, &l->matrix[i]);
+        if (e) return e;
+    }
+    const struct {
+        enum weights_plan plan;
+        int               at;
+        const char       *name;
+        int               rows, columns;
+        float             scale;
+    } parts[] = {
+        /* The kernels take powers of two: log2(e) goes where 1/√head_dim goes. */
+        { PLAN_QKV, 0, "attention.self.query", n, n, (float)(M_LOG2E / sqrt(w->head_dim)) },
+        { PLAN_QKV, n, "attention.self.key", n, n, 1 },
+        { PLAN_QKV, 2 * n, "attention.self.value", n, n, 1 },
+        { PLAN_OUT, 0, "attention.output.dense", n, n, 1 },
+        { PLAN_UP, 0, "intermediate.dense", w->inner, n, 1 },
+        { PLAN_DOWN, 0, "output.dense", n, w->inner, 1 },
+    };
+    const char *prefix = arena_printf(&c->mem, "encoder.layer.%d", index);
+    enum err    e = OK;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !e; i++)
+        e = read_part(c, w, l, parts[i].plan, parts[i].at, arena_printf(&c->mem, "%s.%s", prefix, parts[i].name),
+                      parts[i].rows, parts[i].columns, parts[i].scale);
+    if (!e) e = read_norm(c, w, arena_printf(&c->mem, "%s.attention.output.LayerNorm", prefix), &l->after_attention);
+    if (!e) e = read_norm(c, w, arena_printf(&c->mem, "%s.output.LayerNorm", prefix), &l->after_inner);
+    return e;
+}
+
+static enum err read_embeddings(struct call *c, struct weights *w)
+{
+    const struct tensor *position, *type;
+    enum err             e = find(c, w, "embeddings.word_embeddings.weight", w->vocabulary, w->hidden, &w->word);
+    if (!e) e = find(c, w, "embeddings.position_embeddings.weight", w->positions, w->hidden, &position);
+    if (!e) {
+        const struct tensor *any = safetensors_find(&w->file, "embeddings.token_type_embeddings.weight");
+        e = find(c, w, "embeddings.token_type_embeddings.weight", any && any->rank == 2 ? (int)any->shape[0] : 2, w->hidden, &type);
+    }
+    if (!e && type->shape[0] < 1) e = fail(c, ERR_CORRUPT, "tensor %s: no row", type->name);
+    if (!e) e = read_norm(c, w, "embeddings.LayerNorm", &w->norm);
+    if (e) return e;
+    if (!tensor_is_finite(w->word)) return fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", w->word->name);
+    if (w->positions > LIMIT_TOKENS) w->positions = LIMIT_TOKENS;
+    size_t n = (size_t)w->positions * (size_t)w->hidden;
+    w->position = floats(n);
+    w->zero = floats((size_t)w->hidden);
+    if (!tensor_floats(position, 0, (int64_t)n, w->position) || !tensor_floats(type, 0, w->hidden, w->zero))
+        return fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", position->name);
+    for (size_t i = 0; i < n; i++) w->position[i] += w->zero[i % (size_t)w->hidden];
+    memset(w->zero, 0, (size_t)w->hidden * sizeof *w->zero);
+    return OK;
+}
+
+static enum err load(struct call *c, const char *folder, struct weights *w)
+{
+    json_t  *config = NULL;
+    enum err e = read_json(c, folder, "config.json", &config);
+    if (!e) e = read_config(c, config, w);
+    json_decref(config);
+    if (!e) e = read_pooling(c, folder, w);
+    if (!e) e = safetensors_open(c, arena_printf(&c->mem, "%s/model.safetensors", folder), &w->file);
+    if (!e) e = read_embeddings(c, w);
+    const int shape[PLAN_COUNT][2] = {
+        { w->hidden, 3 * w->hidden }, { w->hidden, w->hidden }, { w->hidden, w->inner }, { w->inner, w->hidden }
+    };
+    for (int i = 0; i < PLAN_COUNT && !e; i++)
+        e = matmul_plan_new(c, w->form, shape[i][0], shape[i][1], i == PLAN_QKV ? w->form : FORM_F32, i == PLAN_QKV,
+                            WEIGHTS_BLOCK_ROWS, &w->plan[i]);
+    if (e) return e;
+    w->layer = calloc((size_t)w->layers, sizeof *w->layer);
+    if (!w->layer) abort();
+    for (int i = 0; i < w->layers && !e; i++) e = read_layer(c, w, i);
+    if (e) return e;
+    /* Without this a fault on one word would bring its neighbours in as well. */
+    mapped_drop(w->file.file.data, w->file.file.size);
+    madvise((void *)(uintptr_t)w->file.file.data, w->file.file.size, MADV_RANDOM);
+    return OK;
+}
+
+enum err weights_load(struct call *c, const char *folder, enum form form, struct weights *out)
+{
+    *out = (struct weights){ .form = form };
+    enum err e = load(c, folder, out);
+    if (e) weights_dispose(out);
+    return e;
+}
+
+void weights_dispose(struct weights *w)
+{
+    for (int i = 0; w->layer && i < w->layers; i++) {
+        struct weights_layer *l = &w->layer[i];
+        for (int k = 0; k < PLAN_COUNT; k++) {
+            matmul_matrix_free(l->matrix[k]);
+            free(l->bias[k]);
+        }
+        free(l->after_attention.gain);
+        free(l->after_attention.shift);
+        free(l->after_inner.gain);
+        free(l->after_inner.shift);
+    }
+    free(w->layer);
+    for (int i = 0; i < PLAN_COUNT; i++) matmul_plan_free(w->plan[i]);
+    free(w->norm.gain);
+    free(w->norm.shift);
+    free(w->position);
+    free(w->zero);
+    safetensors_close(&w->file);
+    *w = (struct weights){ 0 };
+}

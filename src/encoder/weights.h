@@ -1,0 +1,38 @@
+/* encoder/weights.h — a BERT model's folder as packed matrices and plain vectors. Read-only once loaded; any thread.
+ *     struct weights w;
+ *     e = weights_load(c, folder, FORM_BF16, &w);  …  weights_dispose(&w);                              */
+/* SPDX-License-Identifier: MIT */
+#ifndef CHIRON_ENCODER_WEIGHTS_H
+#define CHIRON_ENCODER_WEIGHTS_H
+#include "encoder/matmul.h"
+
+enum { WEIGHTS_BLOCK_ROWS = 64 };    /* rows that go through a layer together and stay in the L2 cache */
+enum weights_plan { PLAN_QKV, PLAN_OUT, PLAN_UP, PLAN_DOWN, PLAN_COUNT };
+
+struct weights_norm {
+    float *gain, *shift;             /* hidden each */
+};
+struct weights_layer {
+    struct matmul_matrix *matrix[PLAN_COUNT];
+    float                *bias[PLAN_COUNT];   /* width of the plan; QKV's is added by the product, the others after it */
+    struct weights_norm   after_attention, after_inner;
+};
+struct weights {
+    int   hidden, layers, heads, head_dim, inner, positions, vocabulary;
+    float norm_eps;
+    bool  first_token;               /* pooling: the first token's row instead of the mean */
+    enum form             form;
+    struct matmul_plan   *plan[PLAN_COUNT];
+    struct weights_layer *layer;     /* layers */
+    struct weights_norm   norm;      /* of the embeddings */
+    float                *position;  /* positions (at most LIMIT_TOKENS) × hidden, with the token type's row added */
+    float                *zero;      /* hidden zeros */
+    const struct tensor  *word;      /* vocabulary × hidden, in the file */
+    struct safetensors    file;
+};
+
+/* Reads config.json, 1_Pooling/config.json when it is there, and model.safetensors. ERR_NOT_FOUND names the missing file;
+ * ERR_CORRUPT the wrong value, shape or number. On an error *out is zero. */
+MUST_CHECK enum err weights_load(struct call *c, const char *folder, enum form form, struct weights *out);
+void weights_dispose(struct weights *w);    /* a zeroed one is allowed */
+#endif
