@@ -155,7 +155,7 @@ static size_t iban(const struct cursor *s)
 /* Does a word for telephone stand just before? */
 static bool called_phone(const struct cursor *s)
 {
-    static const char *const words[] = { "tel", "phone", "telefono", "tel\xc3\xa9" "fono", "call", "whatsapp", "mobile", "movil", "m\xc3\xb3vil", "cell", "sms", "llama" };
+    static const char *const words[] = { "tel", "phone", "telefono", ("tel\xc3\xa9" "fono"), "call", "whatsapp", "mobile", "movil", "m\xc3\xb3vil", "cell", "sms", "llama" };
     size_t before = (size_t)(s->p - s->text), from = before > 24 ? before - 24 : 0;
     for (size_t w = 0; w < sizeof(words) / sizeof(*words); w++)
         for (size_t i = from; i + strlen(words[w]) <= before; i++)
