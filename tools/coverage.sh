@@ -6,7 +6,8 @@ set -u
 cd "$(dirname "$0")/.."
 named=$(mktemp)
 trap 'rm -f "$named"' EXIT
-grep -rnoE '\b(FIT|CRE|TEN|RAG|ARC)-[0-9]{3}\b' test web/test 2>/dev/null --include='*.c' --include='*.test' --include='*.py' --include='*.sh' --include='*.ts' >"$named"
+# In a C function's name an id is written with underscores: ..._RAG_020.
+grep -rnoE '(FIT|CRE|TEN|RAG|ARC)[-_][0-9]{3}' test web/test 2>/dev/null --include='*.c' --include='*.test' --include='*.py' --include='*.sh' --include='*.ts' | sed 's/_\([0-9]*\)$/-\1/' >"$named"
 missing=0
 while read -r id; do
     where=$(grep -F ":$id" "$named" | cut -d: -f1 | sort -u | tr '\n' ' ')
