@@ -24,7 +24,7 @@ struct style {
 struct part {
     zip_file_t *file;
     int64_t     unpacked, packed;
-    bool        bomb;
+    bool        bomb, entities;
 };
 struct docx {
     struct call           *c;
@@ -48,6 +48,11 @@ static int on_read(void *arg, char *b, int n)
     p->unpacked += got;
     if (p->unpacked > PART_MAX_BYTES || (p->unpacked > RATIO_FROM && p->unpacked > RATIO_MAX * (p->packed + 1))) {
         p->bomb = true;
+        return -1;
+    }
+    /* Seen before the parser sees it; one cut between two reads is refused when its node comes. */
+    if (memmem(b, (size_t)got, "<!DOCTYPE", 9) || memmem(b, (size_t)got, "<!ENTITY", 8)) {
+        p->entities = true;
         return -1;
     }
     return (int)got;
@@ -102,16 +107,17 @@ static enum err read_part(struct docx *d, const char *name, node_fn on_node, voi
     while (r && (more = xmlTextReaderRead(r)) == 1) {
         int type = xmlTextReaderNodeType(r);
         if (type == XML_READER_TYPE_DOCUMENT_TYPE || type == XML_READER_TYPE_ENTITY_REFERENCE) {
-            e = fail(c, ERR_INVALID, "the document holds XML entity definitions, which Word does not write; it was refused");
+            p.entities = true;
             break;
         }
         on_node(d, r, arg);
         if (d->w->broken || d->w->too_large) break;
     }
     if (p.bomb) {
-        c->err = OK;
         e = fail(c, ERR_TOO_LARGE, "the document unpacks to far more than its size (over %lld bytes); it looks like a zip bomb", (long long)RATIO_FROM);
-    } else if (!e && more < 0) {
+    } else if (p.entities) {
+        e = fail(c, ERR_INVALID, "the document holds XML entity definitions, which Word does not write; it was refused");
+    } else if (more < 0) {
         e = fail(c, ERR_INVALID, "the document is damaged: %s is not whole or nested too deep", name);
     }
     if (r) xmlFreeTextReader(r);

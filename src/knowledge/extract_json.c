@@ -63,6 +63,17 @@ static bool prose(const char *s)
     return strlen(s) > 60 || strchr(s, '\n') || strstr(s, ". ");
 }
 
+static bool is_long(const json_t *v)
+{
+    size_t i;
+    json_t *x;
+    if (json_is_object(v)) return true;
+    if (json_is_string(v)) return prose(json_string_value(v));
+    json_array_foreach (v, i, x)
+        if (!json_is_string(x) ? json_is_object(x) || json_is_array(x) : prose(json_string_value(x))) return true;
+    return false;
+}
+
 static bool worth(const json_t *v)
 {
     static const char *const files[] = { ".jpg", ".jpeg", ".png", ".gif", ".webp", ".svg", ".mp4", NULL };
@@ -90,10 +101,9 @@ static void put_members(struct extract_writer *w, const json_t *o, const char *t
 
 static void put_list(struct extract_writer *w, const char *key, const json_t *list, int depth)
 {
-    bool lines = false;
+    bool lines = is_long(list);
     size_t i;
     json_t *v;
-    json_array_foreach (list, i, v) lines = lines || json_is_object(v) || json_is_array(v) || (json_is_string(v) && prose(json_string_value(v)));
     writer_break(w, lines ? 2 : 1);
     put_key(w, key);
     puts_(w, ": ");
@@ -115,8 +125,9 @@ static void put_members(struct extract_writer *w, const json_t *o, const char *t
     const char *key;
     json_t *v;
     if (depth > DEPTH_MAX) return;
-    json_object_foreach ((json_t *)o, key, v) {
-        if (strcmp(key, title_key) == 0 || strcmp(key, body_key) == 0 || listed(SKIPPED, key) || !worth(v)) continue;
+    /* Short members first: after the prose they would begin a chunk of a few words. */
+    for (int part = 0; part < 2; part++) json_object_foreach ((json_t *)o, key, v) {
+        if (strcmp(key, title_key) == 0 || strcmp(key, body_key) == 0 || listed(SKIPPED, key) || !worth(v) || is_long(v) != (part == 1)) continue;
         if (json_is_array(v)) {
             put_list(w, key, v, depth + 1);
             continue;

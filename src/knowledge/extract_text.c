@@ -194,7 +194,8 @@ enum err extract_markdown_read(struct call *c, struct extract_writer *w, const c
         end = line_end(p, n, at);
         const char *words;
         size_t len = end - at, wn;
-        if (len >= 3 && (memcmp(p + at, "```", 3) == 0 || memcmp(p + at, "~~~", 3) == 0)) fence = !fence;
+        bool border = len >= 3 && (memcmp(p + at, "```", 3) == 0 || memcmp(p + at, "~~~", 3) == 0);
+        if (border) fence = !fence;
         int level = fence ? 0 : atx(p + at, len, &words, &wn);
         size_t next = end + 1;
         if (!level && !fence && !paragraph && next < n && is_text_line(p + at, len)) {
@@ -203,7 +204,7 @@ enum err extract_markdown_read(struct call *c, struct extract_writer *w, const c
             wn = len;
             if (level) end = line_end(p, n, next);
         }
-        paragraph = !level && len > 0;
+        paragraph = !level && !border && len > 0;
         if (!level) {
             while (len && (p[at + len - 1] == ' ' || p[at + len - 1] == '\t')) len--;
             writer_text(w, p + at, len);

@@ -138,11 +138,13 @@ static bool begins_at(const struct split *s, size_t at, enum level level)
 }
 
 /* Where the chunk after one that ended at end (by level) begins: as far back as the overlap allows at a place of the same
- * kind; sentences fall back to words. */
-static size_t next_start(const struct split *s, size_t from, size_t end, enum level level)
+ * kind; sentences fall back to words, and so does a short rest. */
+static size_t next_start(const struct split *s, size_t from, size_t end, size_t to, enum level level)
 {
     size_t back = reach_back(s, from + 1, end);
-    for (enum level l = level; l <= (level == LEVEL_SENTENCE ? LEVEL_WORD : level); l++)
+    /* What is left is short: with a piece of what stands before it, it still says what it is about. */
+    bool last = s->o->overlap > 0 && to > end && reach_back(s, end, to) == end;
+    for (enum level l = level; l <= (last || level == LEVEL_SENTENCE ? LEVEL_WORD : level); l++)
         for (size_t at = back; at < end; at++)
             if (begins_at(s, at, l) && !blank(s->text[at])) return at;
     return end;
@@ -179,7 +181,7 @@ static void section(struct split *s, size_t from, size_t to, size_t least, const
             size_t begin = done;
             while (begin < to && blank(s->text[begin])) begin++;
             size_t alone = find_end(s, begin, begin, reach(s, begin, to), to, &fresh);
-            if (fresh < level && fresh != LEVEL_SENTENCE) {
+            if (fresh < level && fresh != LEVEL_SENTENCE && fresh != LEVEL_END) {
                 from = begin;
                 end = alone;
                 level = fresh;
@@ -188,7 +190,7 @@ static void section(struct split *s, size_t from, size_t to, size_t least, const
         add(s, from, end, heading);
         done = end;
         while (done < to && blank(s->text[done])) done++;
-        from = done < to ? next_start(s, from, end, level) : to;
+        from = done < to ? next_start(s, from, end, to, level) : to;
     }
 }
 
