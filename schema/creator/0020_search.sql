@@ -11,10 +11,12 @@ CREATE TABLE search_item (
 );
 CREATE INDEX search_item_source ON search_item (kind, source);
 
--- Terms are analysed before they get here; the tokenizer only splits at spaces.
-CREATE VIRTUAL TABLE search_term USING fts5 (
-    title, heading, body,
-    tokenize = "unicode61 remove_diacritics 0 tokenchars '/.-:_'"
+-- Terms as the analyser left them, space-separated: postings in memory are read from here.
+CREATE TABLE search_term (
+    item    INTEGER PRIMARY KEY REFERENCES search_item (item),
+    title   TEXT NOT NULL,
+    heading TEXT NOT NULL,
+    body    TEXT NOT NULL
 );
 
 -- The same text may have one vector per model; vectors of different models are never compared.

@@ -6,16 +6,21 @@
 #include "knowledge/collection.h"
 
 #include <assert.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/metric.h"
+#include "knowledge/postings.h"
 #include "knowledge/search_store.h"
 
 #define SETS       8         /* models of one creator; vectors of a ninth are not searched */
+#define BM25_K1    1.2f
+#define BM25_B     0.75f
 #define NAME_SLOTS 1024u     /* grows by doubling */
+#define RUNS       32        /* postings of one snapshot; each at least twice the next, so far fewer */
 #define DEAD_SLACK 1000      /* removed items carried along before all is read again */
 
 /* What all snapshots since the last full read share. Only the refreshing thread appends. */
@@ -39,6 +44,10 @@ struct collection {
     uint32_t *user, *type;           /* numbers of names */
     const json_t **metadata;         /* of the item's source, NULL when empty; owned by the base */
     uint64_t *dead;
+    uint32_t *length;                /* terms of the item */
+    uint64_t length_sum;
+    struct postings *runs[RUNS];     /* of consecutive items, oldest first */
+    int run_count;
     struct collection_set sets[SETS];
     uint32_t *index_of[SETS], index_cap[SETS];
     int set_count;
@@ -149,6 +158,8 @@ void collection_release(struct collection *col)
     free(col->type);
     free(col->metadata);
     free(col->dead);
+    free(col->length);
+    for (int i = 0; i < col->run_count; i++) postings_release(col->runs[i]);
     for (int i = 0; i < SETS; i++) free(col->index_of[i]);
     free(col);
 }
@@ -176,6 +187,8 @@ static struct collection *snapshot(const struct collection *old)
     s->user = copy(s->user, n, s->cap, sizeof *s->user);
     s->type = copy(s->type, n, s->cap, sizeof *s->type);
     s->metadata = copy(s->metadata, n, s->cap, sizeof *s->metadata);
+    s->length = copy(s->length, n, s->cap, sizeof *s->length);
+    for (int i = 0; i < s->run_count; i++) postings_retain(s->runs[i]);
     uint64_t *dead = calloc(s->cap / 64, sizeof *dead);
     if (!dead) abort();
     if (old) memcpy(dead, old->dead, ((size_t)n + 63) / 64 * sizeof *dead);
@@ -189,15 +202,20 @@ static struct collection *snapshot(const struct collection *old)
 
 static size_t collection_bytes(const struct collection *s)
 {
-    size_t n = (size_t)s->cap * (sizeof(int64_t) + 2 * sizeof(uint32_t) + sizeof(void *)) + (size_t)s->base->metadata_count * 512;
+    size_t n = (size_t)s->cap * (sizeof(int64_t) + 3 * sizeof(uint32_t) + sizeof(void *)) + (size_t)s->base->metadata_count * 512;
     for (int i = 0; i < s->set_count; i++) n += vectors_bytes(s->sets[i].rows) + s->index_cap[i] * sizeof(uint32_t);
+    for (int i = 0; i < s->run_count; i++) n += postings_bytes(s->runs[i]);
     return n;
 }
 
 /* ---- bringing in what changed ---- */
 
+/* A word of the title counts as four of the text: measured, and what makes a question that is a title find its document. */
+enum { WEIGHT_TITLE = 4, WEIGHT_HEADING = 2, WEIGHT_BODY = 1 };
+
 struct builder {
     struct collection *s;
+    struct postings_builder *terms;  /* of the items that are new */
     const json_t *metadata;          /* of the last source, which its next chunks share */
     char source[LIMIT_ID_BYTES + 1];
 };
@@ -238,6 +256,7 @@ static uint32_t add_item(struct builder *b, const struct stored_item *i)
         s->user = grow(s->user, s->cap, sizeof *s->user);
         s->type = grow(s->type, s->cap, sizeof *s->type);
         s->metadata = grow(s->metadata, s->cap, sizeof *s->metadata);
+        s->length = grow(s->length, s->cap, sizeof *s->length);
         s->dead = grow(s->dead, s->cap / 64, sizeof *s->dead);
         memset(s->dead + old / 64, 0, (s->cap - old) / 64 * sizeof *s->dead);
     }
@@ -250,6 +269,9 @@ static uint32_t add_item(struct builder *b, const struct stored_item *i)
     s->user[at] = name_id(s->base, i->user_id, true);
     s->type[at] = name_id(s->base, i->content_type, true);
     s->metadata[at] = b->metadata;
+    s->length[at] = postings_add(b->terms, at, i->title, WEIGHT_TITLE) + postings_add(b->terms, at, i->heading, WEIGHT_HEADING) +
+                    postings_add(b->terms, at, i->body, WEIGHT_BODY);
+    s->length_sum += s->length[at];
     return at;
 }
 
@@ -292,6 +314,22 @@ static void take_gone(void *arg, int64_t item)
     s->dead_count++;
 }
 
+static void add_run(struct collection *s, struct postings *run)
+{
+    if (postings_entries(run) == 0) {
+        postings_release(run);
+        return;
+    }
+    s->runs[s->run_count++] = run;
+    while (s->run_count > 1 &&
+           (s->run_count == RUNS || postings_entries(s->runs[s->run_count - 1]) * 2 > postings_entries(s->runs[s->run_count - 2]))) {
+        struct postings *newer = s->runs[--s->run_count], *older = s->runs[s->run_count - 1];
+        s->runs[s->run_count - 1] = postings_merge(older, newer);
+        postings_release(older);
+        postings_release(newer);
+    }
+}
+
 static enum err follow(struct call *c, struct conn *r, int64_t generation, const struct collection *old, struct collection **out)
 {
     struct builder b = { .s = snapshot(old) };
@@ -303,7 +341,11 @@ static enum err follow(struct call *c, struct conn *r, int64_t generation, const
         collection_release(s);
         return follow(c, r, generation, NULL, out);
     }
-    if (!e) e = search_store_items(c, r, from_item, from_seq, take_item, &b);
+    if (!e) {
+        b.terms = postings_begin();
+        e = search_store_items(c, r, from_item, from_seq, take_item, &b);
+        add_run(s, postings_end(b.terms));
+    }
     if (e) {
         collection_release(s);
         return e;
@@ -482,6 +524,29 @@ const struct collection_set *collection_set(const struct collection *col, const 
     for (int i = 0; i < col->set_count; i++)
         if (col->sets[i].dim == dim && !strcmp(col->sets[i].model, model)) return &col->sets[i];
     return NULL;
+}
+
+float *collection_bm25(struct call *c, const struct collection *col, const char *const *terms, int n)
+{
+    float *score = arena_array(&c->mem, (size_t)col->count + 1, sizeof *score);
+    float mean = col->count && col->length_sum ? (float)col->length_sum / (float)col->count : 1;
+    float norm_base = BM25_K1 * (1 - BM25_B), norm_step = BM25_K1 * BM25_B / mean;
+    for (int t = 0; t < n; t++) {
+        const uint32_t *index[RUNS];
+        const uint16_t *count[RUNS];
+        uint32_t have[RUNS], all = 0;
+        for (int i = 0; i < col->run_count; i++)
+            all += have[i] = postings_find(col->runs[i], terms[t], strlen(terms[t]), &index[i], &count[i]);
+        if (all == 0) continue;
+        float idf = logf(1 + ((float)(col->count - all) + 0.5f) / ((float)all + 0.5f)) * (BM25_K1 + 1);
+        for (int i = 0; i < col->run_count; i++)
+            for (uint32_t k = 0; k < have[i]; k++) {
+                uint32_t at = index[i][k];
+                float f = count[i][k];
+                score[at] += idf * f / (f + norm_base + norm_step * (float)col->length[at]);
+            }
+    }
+    return score;
 }
 
 static bool one_matches(const json_t *have, const json_t *want)

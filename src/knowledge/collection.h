@@ -1,5 +1,5 @@
 /* knowledge/collection.h — what one creator's search needs in memory: for each item who may see it, its type, its
- * document's metadata, and its vectors by model. A collection is a snapshot of one generation: immutable, shared by any
+ * document's metadata, its terms, and its vectors by model. A collection is a snapshot of one generation: immutable, shared by any
  * number of searches, freed with its last release. A newer generation is reached by reading only what changed.
  *     e = collection_get(c, r, generation, &col);        // r: read transaction of that generation
  *     const uint64_t *bits = collection_allowed(c, col, user, types, filter);
@@ -38,6 +38,10 @@ uint32_t collection_find(const struct collection *col, int64_t item, uint32_t hi
 int64_t  collection_item(const struct collection *col, uint32_t index);
 /* NULL: no vector of this model and dimension. */
 const struct collection_set *collection_set(const struct collection *col, const char *model, int dim);
+
+/* BM25 of every item for these terms (Robertson & Zaragoza 2009; k1 1.2, b 0.75, idf ln(1 + (N - n + .5)/(n + .5)); a term in
+ * the title counts four times, in the heading twice), by index, 0 where none occurs; collection_count floats in c->mem. */
+float *collection_bm25(struct call *c, const struct collection *col, const char *const *terms, int n);
 
 /* Bits (index & 63 of word index / 64) of the items that user may see and that have one of the types and match the
  * filter; in c->mem, NULL when that is all of them. user "" sees shared items only; types, filter NULL: any. */

@@ -37,7 +37,6 @@ struct search {
     const char *strategy;
     const char *const *terms;
     int term_count;
-    bool only_stop;
     const float *vector;           /* NULL: no semantic leg */
     int dim;
     const char *model;
@@ -160,41 +159,22 @@ static enum err embed_query(struct call *c, struct search *s)
 
 /* ---- the legs ---- */
 
-struct keyword_leg {
-    const struct collection *col;
-    const uint64_t *allowed;
-    uint32_t at;
-    struct search_hit *best;       /* sorted, best first */
-    int n, max;
-};
-
-static bool take_keyword(void *arg, int64_t item, float bm25)
+static void keyword_leg(struct call *c, struct search *s, const struct collection *col, const uint64_t *allowed)
 {
-    struct keyword_leg *l = arg;
-    uint32_t at = collection_find(l->col, item, l->at);
-    if (at == COLLECTION_NONE) return true;
-    l->at = at;
-    if (l->allowed && !(l->allowed[at / 64] >> (at % 64) & 1)) return true;
-    /* Items come in order, so an equal score stays behind the one that is there. */
-    if (l->n == l->max && bm25 <= l->best[l->n - 1].keyword) return true;
-    int i = l->n < l->max ? l->n++ : l->n - 1;
-    while (i > 0 && l->best[i - 1].keyword < bm25) {
-        l->best[i] = l->best[i - 1];
-        i--;
+    const float *bm25 = collection_bm25(c, col, s->terms, s->term_count);
+    struct search_hit *best = s->hits;     /* sorted, best first */
+    uint32_t count = collection_count(col);
+    int n = 0;
+    for (uint32_t at = 0; at < count; at++) {
+        /* Items come in order, so an equal score stays behind the one that is there. */
+        if (bm25[at] <= 0 || (n == s->leg && bm25[at] <= best[n - 1].keyword)) continue;
+        if (allowed && !(allowed[at / 64] >> (at % 64) & 1)) continue;
+        int i = n < s->leg ? n++ : n - 1;
+        for (; i > 0 && best[i - 1].keyword < bm25[at]; i--) best[i] = best[i - 1];
+        best[i] = (struct search_hit){ .id = collection_item(col, at), .keyword = bm25[at], .semantic = -2 };
     }
-    l->best[i] = (struct search_hit){ .id = item, .keyword = bm25, .semantic = -2 };
-    return true;
-}
-
-static enum err keyword_leg(struct call *c, struct conn *r, struct search *s, const struct collection *col,
-                            const uint64_t *allowed)
-{
-    struct keyword_leg l = { .col = col, .allowed = allowed, .best = s->hits, .max = s->leg };
-    enum err e = search_store_keyword(c, r, s->terms, s->term_count, s->only_stop, take_keyword, &l);
-    if (e) return e;
-    for (int i = 0; i < l.n; i++) l.best[i].rank_keyword = i + 1;
-    s->hit_count = l.n;
-    return OK;
+    for (int i = 0; i < n; i++) best[i].rank_keyword = i + 1;
+    s->hit_count = n;
 }
 
 static void semantic_leg(struct call *c, struct search *s, const struct collection *col, const uint64_t *allowed)
@@ -273,15 +253,13 @@ static enum err run_legs(struct call *c, struct conn *r, int64_t generation, str
     if (e) return e;
     const uint64_t *allowed = collection_allowed(c, col, s->user, s->o->types, s->o->filter);
     if (s->vector && !collection_set(col, s->model, s->dim)) semantic_leg(c, s, col, allowed);   /* says so, or nothing is there */
-    if (s->mode != SEARCH_SEMANTIC || !s->vector) e = keyword_leg(c, r, s, col, allowed);
-    if (!e && s->vector) semantic_leg(c, s, col, allowed);
-    if (!e) {
-        s->candidates = s->hit_count;
-        rank(s);
-        fill_cosines(s, col);
-    }
+    if (s->mode != SEARCH_SEMANTIC || !s->vector) keyword_leg(c, s, col, allowed);
+    if (s->vector) semantic_leg(c, s, col, allowed);
+    s->candidates = s->hit_count;
+    rank(s);
+    fill_cosines(s, col);
     collection_release(col);
-    return e;
+    return OK;
 }
 
 static enum err load(struct call *c, struct conn *r, const struct search *s, struct passage **out, int *n_out)
@@ -318,10 +296,11 @@ enum err search_text(struct call *c, const char *text, const struct search_opts 
     int64_t start = clock_mono_us(), generation = 0;
     struct search s;
     struct conn *r = NULL;
+    bool only_stop = false;     /* then their terms are found in titles alone: bodies hold none */
     int span = span_begin(c, "query");
     enum err e = prepare(c, text, o, &s);
     if (!e && s.mode != SEARCH_SEMANTIC)
-        s.terms = analyse_query(c, text, s.n, text_language(text, s.n), &s.term_count, &s.only_stop);
+        s.terms = analyse_query(c, text, s.n, text_language(text, s.n), &s.term_count, &only_stop);
     if (!e) e = search_store_begin(c, &r, &generation);
     const char *key = e ? NULL : cache_key(c, &s, generation);
     bool cached = !e && recall(c, key, &s);
@@ -330,7 +309,7 @@ enum err search_text(struct call *c, const char *text, const struct search_opts 
     if (!cached) {
         search_store_end(&r);
         e = embed_query(c, &s);
-        if (!e && !s.terms) s.terms = analyse_query(c, text, s.n, text_language(text, s.n), &s.term_count, &s.only_stop);
+        if (!e && !s.terms) s.terms = analyse_query(c, text, s.n, text_language(text, s.n), &s.term_count, &only_stop);
     }
     span = span_begin(c, "search");
     if (!e && !cached) e = search_store_begin(c, &r, &generation);

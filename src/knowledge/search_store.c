@@ -1,7 +1,7 @@
 /* knowledge/search_store.c — terms, vectors and items of a creator. Text is analysed here on its way in, in the
  * writer's transaction, so that a chunk is findable exactly when it is there. Every change counts the generation up:
  * that number alone tells caches and in-memory indexes, in any process, that they are old.
- * It refuses to rank: BM25 comes from the index, everything after that is search.c. */
+ * It refuses to rank: terms and vectors are handed over as they are. */
 /* SPDX-License-Identifier: MIT */
 #include "knowledge/search_store.h"
 
@@ -39,7 +39,7 @@ static enum err put_terms(struct call *c, struct conn *w, int64_t item, const ch
         buf_init(to[i], n * 16 + 256);
         analyse_terms(texts[i], n, language, i < 2, to[i]);
     }
-    enum err e = db_run(c, w, "INSERT INTO search_term (rowid, title, heading, body) VALUES (?i, ?s, ?s, ?s)", item,
+    enum err e = db_run(c, w, "INSERT INTO search_term (item, title, heading, body) VALUES (?i, ?s, ?s, ?s)", item,
                         t.data ? t.data : "", h.data ? h.data : "", b.data ? b.data : "");
     for (int i = 0; i < 3; i++) buf_dispose(to[i]);
     return e;
@@ -47,7 +47,7 @@ static enum err put_terms(struct call *c, struct conn *w, int64_t item, const ch
 
 static enum err drop_items(struct call *c, struct conn *w, int kind, const char *source)
 {
-    enum err e = db_run(c, w, "DELETE FROM search_term WHERE rowid IN (SELECT item FROM search_item WHERE kind = ?i AND "
+    enum err e = db_run(c, w, "DELETE FROM search_term WHERE item IN (SELECT item FROM search_item WHERE kind = ?i AND "
                               "source = ?s)", (int64_t)kind, source);
     if (!e)
         e = db_run(c, w, "INSERT INTO search_gone (item) SELECT item FROM search_item WHERE kind = ?i AND source = ?s",
@@ -138,6 +138,12 @@ void search_store_end(struct conn **r)
     db_release(r);
 }
 
+static const char *text_or_empty(struct rows *r, int col)
+{
+    const char *s = rows_text(r, col);
+    return s ? s : "";
+}
+
 static enum err each_item(struct call *c, struct rows *r, enum err e, stored_item_fn f, void *arg)
 {
     while (!e && rows_next(r)) {
@@ -146,7 +152,8 @@ static enum err each_item(struct call *c, struct rows *r, enum err e, stored_ite
         struct stored_item i = {
             .item = rows_int(r, 0), .kind = (int)rows_int(r, 1), .source = rows_text(r, 2), .user_id = rows_text(r, 3),
             .content_type = rows_text(r, 4), .seq = rows_int(r, 5), .model = rows_text(r, 6), .dim = (int)rows_int(r, 7),
-            .vector = v, .metadata = rows_text(r, 9),
+            .vector = v, .metadata = rows_text(r, 9), .title = text_or_empty(r, 10), .heading = text_or_empty(r, 11),
+            .body = text_or_empty(r, 12),
         };
         /* A row whose bytes and dimension disagree is found by its words only. */
         if (!v || i.dim <= 0 || len != (size_t)i.dim * sizeof(float)) i.model = NULL;
@@ -161,14 +168,15 @@ enum err search_store_items(struct call *c, struct conn *conn, int64_t last_item
     enum err e = db_select(c, conn, &r,
                            "SELECT i.item, i.kind, i.source, i.user_id, i.content_type, coalesce(v.seq, 0), "
                            "coalesce(v.model, e.model_name), coalesce(v.dim, e.dimension), coalesce(v.vector, e.embedding_vector), "
-                           "coalesce(d.metadata, e.metadata, '{}') FROM search_item i "
+                           "coalesce(d.metadata, e.metadata, '{}'), t.title, t.heading, t.body FROM search_item i "
+                           "LEFT JOIN search_term t ON t.item = i.item "
                            "LEFT JOIN chunk_vector v ON i.kind = 0 AND v.chunk_id = i.ref "
                            "LEFT JOIN document d ON i.kind = 0 AND d.id = i.source "
                            "LEFT JOIN embedding e ON i.kind = 1 AND e.id = i.ref WHERE i.item > ?i ORDER BY i.item", last_item);
     e = each_item(c, r, e, f, arg);
     if (e || last_item == 0) return e;
     e = db_select(c, conn, &r,
-                  "SELECT i.item, i.kind, i.source, i.user_id, i.content_type, v.seq, v.model, v.dim, v.vector, '{}' "
+                  "SELECT i.item, i.kind, i.source, i.user_id, i.content_type, v.seq, v.model, v.dim, v.vector, '{}', '', '', '' "
                   "FROM chunk_vector v JOIN search_item i ON i.kind = 0 AND i.ref = v.chunk_id "
                   "WHERE v.seq > ?i AND i.item <= ?i ORDER BY v.seq", last_seq, last_item);
     return each_item(c, r, e, f, arg);
@@ -190,32 +198,6 @@ enum err search_store_gone(struct call *c, struct conn *conn, int64_t last_gone,
     e = rows_close(c, &r, e);
     if (!e) *last_out = last;
     return e;
-}
-
-/* Terms hold no quote (analyse.h), so quoting them makes each a plain string of the query language. */
-static const char *match_text(struct call *c, const char *const *terms, int n, bool titles_only)
-{
-    struct buf b;
-    buf_init(&b, (size_t)n * 64 + 64);
-    if (titles_only) buf_adds(&b, "{title heading} : (");
-    for (int i = 0; i < n; i++) buf_printf(&b, "%s\"%s\"", i ? " OR " : "", terms[i]);
-    if (titles_only) buf_addc(&b, ')');
-    const char *s = arena_strdup(&c->mem, b.data ? b.data : "");
-    buf_dispose(&b);
-    return s;
-}
-
-enum err search_store_keyword(struct call *c, struct conn *conn, const char *const *terms, int n, bool titles_only,
-                              bool (*f)(void *arg, int64_t item, float bm25), void *arg)
-{
-    if (n == 0) return OK;
-    struct rows *r = NULL;
-    /* Without ORDER BY: the caller keeps a few of the best, and who must not be seen costs no sorting. */
-    enum err e = db_select(c, conn, &r, "SELECT rowid, bm25(search_term, 3.0, 2.0, 1.0) FROM search_term WHERE search_term MATCH ?s",
-                           match_text(c, terms, n, titles_only));
-    while (!e && rows_next(r))
-        if (!f(arg, rows_int(r, 0), (float)-rows_real(r, 1))) break;
-    return rows_close(c, &r, e);
 }
 
 enum err search_store_passage(struct call *c, struct conn *conn, int64_t item, struct passage *p, bool *found_out)

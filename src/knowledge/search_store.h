@@ -22,6 +22,7 @@ struct stored_item {
     const char *source;         /* document or embedding id */
     const char *user_id, *content_type;
     const char *metadata;       /* of the document or embedding, JSON object */
+    const char *title, *heading, *body;   /* terms, space-separated; "" for a second vector of an item */
     int64_t     seq;            /* of the vector, 0 for an embedding's */
     const char *model;          /* NULL: the item has no vector */
     int         dim;
@@ -37,10 +38,6 @@ MUST_CHECK enum err search_store_gone(struct call *c, struct conn *r, int64_t la
                                       void *arg, int64_t *last_out, bool *missed_out);
 
 /* ---- one search ---- */
-/* Every item that holds one of the terms, ascending, with its BM25 (higher is better). titles_only: only in titles and
- * headings. f returns false to stop. */
-MUST_CHECK enum err search_store_keyword(struct call *c, struct conn *r, const char *const *terms, int n, bool titles_only,
-                                         bool (*f)(void *arg, int64_t item, float bm25), void *arg);
 /* Fills the texts of a passage (in c->mem); scores and ranks stay. *found_out false: the row is gone. */
 MUST_CHECK enum err search_store_passage(struct call *c, struct conn *r, int64_t item, struct passage *p, bool *found_out);
 
