@@ -1,4 +1,4 @@
-/* coaching/cover.c — covered or not, as a probability from six measured signals. Nothing here knows a topic: the signals
+/* coaching/cover.c — covered or not, as a probability from eight measured signals. Nothing here knows a topic: the signals
  * are similarity in meaning and how much of what was asked, weighed by rarity, the material speaks of at all. The
  * weights come from tools/fit_cover.py over the questions in test/quality; an encoder-less process uses words alone. */
 /* SPDX-License-Identifier: MIT */
@@ -6,8 +6,32 @@
 
 #include <math.h>
 
+/* How far the best stands above the mean of the rest. */
+struct spread {
+    float best, sum;
+    int   count;
+};
+
+static void spread_add(struct spread *s, float v)
+{
+    if (v < -1) return;
+    if (s->count == 0 || v > s->best) s->best = v;
+    s->sum += v;
+    s->count++;
+}
+
+static float spread_out(const struct spread *s)
+{
+    return s->count < 3 ? 0 : s->best - (s->sum - s->best) / (float)(s->count - 1);
+}
+
 static void measure(const struct evidence *ev, struct cover *out)
 {
+    struct spread passages = { 0 }, sentences = { 0 };
+    for (int i = 0; i < ev->found_count; i++) spread_add(&passages, ev->passages[i].score_cos);
+    for (int i = 0; i < ev->count; i++) spread_add(&sentences, ev->sentences[i].cosine);
+    out->stands_out = spread_out(&passages);
+    out->sentence_out = spread_out(&sentences);
     for (int i = 0; i < ev->passage_count; i++) {
         if (ev->passages[i].score_cos > out->cos_passage) out->cos_passage = ev->passages[i].score_cos;
         float share = terms_share(&ev->terms, &ev->passage_terms[i]);
@@ -40,7 +64,8 @@ void cover_judge(const struct evidence *ev, struct cover *out)
     else if (!ev->vector)
         z = -4.0f + 6.0f * k.words_best - 1.5f * k.unknown;
     else
-        z = -6.0f + 5.0f * k.cos_passage + 4.0f * k.cos_sentence + 2.0f * k.words_best + 1.0f * k.words_sentence - 1.0f * k.unknown;
+        z = -8.83f + 2.69f * k.cos_passage + 4.07f * k.cos_sentence + 5.05f * k.words_best + 0.98f * k.words_sentence +
+            1.82f * k.words_found + 1.05f * k.stands_out + 3.67f * k.sentence_out - 0.24f * k.unknown;
     k.probability = 1.0f / (1.0f + expf(-z));
     *out = k;
 }

@@ -10,6 +10,9 @@ struct cover {
     float words_best;      /* weighted share of the question's terms in the best passage */
     float words_sentence;  /* … in the best sentence with its heading */
     float words_found;     /* … in everything that was found */
+    float stands_out;      /* best passage cosine above the mean of the others found: a language or style that the encoder
+                            * finds similar everywhere does not stand out */
+    float sentence_out;    /* the same for sentences */
     float unknown;         /* weight of the rarest question term found nowhere, 0..1 */
     float probability;     /* that the answer stands in the evidence, 0..1 */
 };

@@ -14,10 +14,9 @@
 #define EMBED_BYTES  320            /* of a sentence that go into its vector; a longer one is a table or a run-on */
 #define LINE_SENTENCES 64
 
-static float rarity(const char *word)
+static float rarity(const char *word, size_t n)
 {
     struct encoder *enc = encoder_default();
-    size_t n = strlen(word);
     if (!enc) return n > 4 ? 0.8f : 0.5f;
     int32_t ids[8];
     int count = wordpiece_encode(encoder_wordpiece(enc), word, n, ids, 8) - 2;
@@ -36,12 +35,12 @@ bool terms_have(const struct terms *t, const char *word)
     return false;
 }
 
-static void terms_add(struct call *c, struct terms *t, const char *text, size_t n, const char *language, bool weigh)
+static void terms_add(struct call *c, struct terms *t, const char *text, size_t n, const char *language)
 {
     char *s = arena_strdup(&c->mem, text_terms(c, text, n, language));
     for (char *save = NULL, *w = strtok_r(s, " ", &save); w && t->count < TERMS_MAX; w = strtok_r(NULL, " ", &save)) {
         if (terms_have(t, w)) continue;
-        t->weight[t->count] = weigh ? rarity(w) : 1.0f;
+        t->weight[t->count] = 1.0f;
         t->word[t->count++] = w;
     }
 }
@@ -52,10 +51,22 @@ static struct terms terms_new(struct call *c)
                            .weight = arena_array(&c->mem, TERMS_MAX, sizeof(float)) };
 }
 
+/* The vocabulary knows words, not stems: a term weighs what the word it came from weighs. */
 struct terms terms_of(struct call *c, const char *text, size_t n, const char *language)
 {
     struct terms t = terms_new(c);
-    terms_add(c, &t, text, n, language, true);
+    terms_add(c, &t, text, n, language);
+    for (int i = 0; i < t.count; i++) t.weight[i] = 0.8f;
+    for (size_t i = 0; i < n;) {
+        size_t w = 0;
+        while (i + w < n && (isalnum((unsigned char)text[i + w]) || (unsigned char)text[i + w] >= 0x80)) w++;
+        if (w && w < 64) {
+            const char *term = text_terms(c, text + i, w, language);
+            for (int k = 0; k < t.count; k++)
+                if (strcmp(t.word[k], term) == 0) t.weight[k] = rarity(text + i, w);
+        }
+        i += w ? w : 1;
+    }
     return t;
 }
 
@@ -146,7 +157,7 @@ static void add_sentence(struct cutter *k, size_t at, size_t n, bool item, bool 
     if (repeated(ev, &s)) return;
     k->chain = true;
     s.terms = terms_new(k->c);
-    terms_add(k->c, &s.terms, text, n, p->language, false);
+    terms_add(k->c, &s.terms, text, n, p->language);
     ev->sentences[ev->count++] = s;
 }
 
@@ -318,10 +329,10 @@ enum err evidence_make(struct call *c, const char *question, const char *languag
     for (int i = 0; i < ev.passage_count; i++) {
         const struct passage *p = &passages[i];
         headings[i] = terms_new(c);
-        if (p->heading) terms_add(c, &headings[i], p->heading, strlen(p->heading), p->language, false);
-        if (p->title) terms_add(c, &headings[i], p->title, strlen(p->title), p->language, false);
+        if (p->heading) terms_add(c, &headings[i], p->heading, strlen(p->heading), p->language);
+        if (p->title) terms_add(c, &headings[i], p->title, strlen(p->title), p->language);
         ev.passage_terms[i] = terms_new(c);
-        terms_add(c, &ev.passage_terms[i], p->text, strlen(p->text), p->language, false);
+        terms_add(c, &ev.passage_terms[i], p->text, strlen(p->text), p->language);
         for (int k = 0; k < headings[i].count && ev.passage_terms[i].count < TERMS_MAX; k++)
             if (!terms_have(&ev.passage_terms[i], headings[i].word[k])) {
                 ev.passage_terms[i].weight[ev.passage_terms[i].count] = 1;
