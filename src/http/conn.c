@@ -125,7 +125,7 @@ static bool read_head(struct conn *k, bool *done)
         *done = !k->fresh && k->in.len == 0;
         return true;
     }
-    if (n < 0) return refuse(k, 400, "a line of the request's head does not end in CR LF, or holds a NUL");
+    if (n < 0) return refuse(k, 400, "this is no HTTP/1.1 request: a line must end in CR LF and hold no NUL");
     if (n > LIMIT_HEADER_BYTES || (n == 0 && k->in.len > LIMIT_HEADER_BYTES))
         return refuse(k, 431, "the request's head is over 16384 bytes");
     if (n == 0) return true;

@@ -28,6 +28,8 @@ bool wire_token(const char *s, size_t n)
 ssize_t wire_head_end(const char *p, size_t n, size_t *scan)
 {
     size_t at = *scan;
+    /* A TLS hello or worse: say so now, not when the time for a head is over. */
+    if (n > 0 && p[0] != '\r' && !is_token_char((unsigned char)p[0])) return -1;
     while (at < n) {
         const char *lf = memchr(p + at, '\n', n - at);
         size_t end = lf ? (size_t)(lf - p) : n;

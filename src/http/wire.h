@@ -32,7 +32,7 @@ struct wire_head {
 };
 
 /* Bytes of the head with its empty line, once it is all there; 0 before; -1 when a line does not end in CR LF or holds
- * a NUL. *scan starts at 0 and remembers how far was looked. An empty line before the request line is a head of 2
+ * a NUL, or the first byte begins no method. *scan starts at 0 and remembers how far was looked. An empty line before the request line is a head of 2
  * bytes: drop it, *scan = 0, look again. */
 ssize_t wire_head_end(const char *p, size_t n, size_t *scan);
 /* p[n] must be writable up to n; strings of *out point into p. */
