@@ -244,8 +244,7 @@ UNUSED static struct answer read_answer(int fd, bool no_body)
         while (read_line(fd, line, sizeof line)) {
             size_t want = strtoul(line, NULL, 16);
             a.body = realloc(a.body, a.body_len + want + 3);
-            for (size_t i = 0; i < want + 2; i++)
-                if (!read_byte(fd, &a.body[a.body_len + i])) goto out;
+            if (recv(fd, a.body + a.body_len, want + 2, MSG_WAITALL) != (ssize_t)want + 2) goto out;
             a.body_len += want;
             if (want == 0) {
                 a.complete = true;

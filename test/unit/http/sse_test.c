@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit/http/client.h"
 
+#include <malloc.h>
+
 static atomic_int running, finished, cancelled, sent;
 static atomic_int let_go;
 
@@ -197,7 +199,7 @@ static void an_event_larger_than_the_queue_passes_through_it(void **state)
 static void a_slow_reader_slows_its_producer_and_loses_nothing(void **state)
 {
     (void)state;
-    int fd = dial(), small = 4096;
+    int fd = dial(), small = 32768;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     puts_to(fd, "GET /many?n=20000&size=1000 HTTP/1.1\r\nHost: x\r\n\r\n");
     wait_for(&running, 1, 2000);
@@ -279,7 +281,7 @@ static void mixed_readers(int events)
     int64_t start = clock_mono_ms(), asked = start;
     char buf[16384];
     while (open > 0) {
-        if (clock_mono_ms() - start > 60000) fail_msg("stuck with %d readers", open);
+        if (clock_mono_ms() - start > 100000) fail_msg("stuck with %d readers", open);
         struct pollfd p[N];
         for (int i = 0; i < N; i++) p[i] = (struct pollfd){ fd[i], POLLIN, 0 };
         poll(p, N, 20);
@@ -323,23 +325,25 @@ static void two_hundred_readers_a_third_slow_a_third_leaving(void **state)
 {
     (void)state;
     long threads = status_number("Threads:");
-    mixed_readers(200);
-    wait_for(&running, 0, 5000);
+    for (int round = 0; round < 2; round++) mixed_readers(200);
     long first = status_number("VmRSS:");
     for (int round = 0; round < 3; round++) mixed_readers(200);
     long last = status_number("VmRSS:");
     for (int i = 0; i < 200 && status_number("Threads:") > threads + 1; i++) usleep(10000);
     assert_true(status_number("Threads:") <= threads + 1);
-    if (last > first + first / 4 + 8192) fail_msg("resident memory grew from %ld to %ld KiB", first, last);
-    print_message("resident %ld KiB after one round, %ld KiB after four\n", first, last);
-    assert_int_equal(atomic_load(&finished) + atomic_load(&cancelled), 800);
-    assert_true(atomic_load(&finished) >= 4 * 133);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)   /* they keep freed memory; the leak check is theirs */
+    if (last > first + 4096) fail_msg("resident memory grew from %ld to %ld KiB", first, last);
+#endif
+    print_message("resident %ld KiB after two rounds, %ld KiB after five\n", first, last);
+    assert_int_equal(atomic_load(&finished) + atomic_load(&cancelled), 1000);
+    assert_true(atomic_load(&finished) >= 5 * 133);
 }
 
 static void more_streams_than_allowed_are_refused_with_words(void **state)
 {
     (void)state;
     server_end();
+    conf_free();
     conf_set("HTTP_STREAM_WORKERS", "3");
     settings_load();
     server_start(tables, 2);
@@ -363,6 +367,7 @@ static void more_streams_than_allowed_are_refused_with_words(void **state)
 
 int main(void)
 {
+    mallopt(M_ARENA_MAX, 2);   /* as the server does: arenas of many threads hide what is flat */
     settings_load();
     normal = http_limits;
 #define on_server(f) cmocka_unit_test_setup_teardown(f, begin, end)
