@@ -26,6 +26,7 @@ struct line {
 struct page {
     struct line *lines;
     int          count, block;
+    double       height;                 /* points; 0 unknown */
     struct buf   text;
 };
 struct pdf {
@@ -157,6 +158,22 @@ static bool in_row(const struct page *g, int i)
     return false;
 }
 
+/* In the margin, apart from the text, in type no larger than it: where running titles stand. */
+static bool in_margin(const struct pdf *d, int at, bool top)
+{
+    const struct page *g = &d->page;
+    const struct line *l = &g->lines[at];
+    if (g->height > 0 && (top ? l->y0 > 0.15 * g->height : l->y1 < 0.85 * g->height)) return false;
+    if (height(l) >= HEADING_RATIO * body_height(d)) return false;
+    for (int i = 0; i < g->count; i++) {
+        const struct line *o = &g->lines[i];
+        if (i == at || same_row(l, o)) continue;
+        double gap = top ? o->y0 - l->y1 : l->y0 - o->y1;
+        if (gap < 0.6 * height(l)) return false;
+    }
+    return true;
+}
+
 /* The outermost line at the top or bottom goes when it is a page number or stood at the same place of the page before. */
 static void drop_running(struct pdf *d, bool top, char seen[128])
 {
@@ -172,7 +189,7 @@ static void drop_running(struct pdf *d, bool top, char seen[128])
     shape(g, l, now);
     bool number = g->count > 1 && !in_row(g, at) &&
                   (is_page_number(text_of(g, l), l->len) || ends_in_number(text_of(g, l), l->len, d->number + 1));
-    if (number || (g->count > 3 && strcmp(now, seen) == 0)) l->taken = true;
+    if (number || (g->count > 3 && strcmp(now, seen) == 0 && in_margin(d, at, top))) l->taken = true;
     if (!number) snprintf(seen, 128, "%s", now);
 }
 
@@ -328,6 +345,8 @@ static enum err read_line(struct call *c, struct pdf *d, char *s)
                                               .y1 = number_after(s, "yMax=\""), .at = g->text.len, .block = g->block, .bullet = -1 };
     } else if (strncmp(s, "<block ", 7) == 0) {
         g->block++;
+    } else if (strncmp(s, "<page ", 6) == 0) {
+        g->height = number_after(s, "height=\"");
     } else if (strncmp(s, "</page>", 7) == 0) {
         if (d->number >= LIMIT_DOCUMENT_PAGES) return fail(c, ERR_TOO_LARGE, "the document has more than %d pages", LIMIT_DOCUMENT_PAGES);
         end_page(d);
