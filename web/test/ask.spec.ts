@@ -92,7 +92,7 @@ test('why this answer shows stages, passages of both searches and the checked se
   expect(await page.locator('table.passages tbody tr').count()).toBeGreaterThan(0);
   await expect(page.locator('table.passages .pill-good').first()).toHaveText('Used');
   await expect(page.locator('.checked li').first()).toContainText('Shown');
-  await expect(page.locator('.facts')).toContainText('hybrid');
+  await expect(page.locator('.facts')).toContainText(/Search\s*(hybrid|semantic|keyword)/);
   // A citation opens its passage here too.
   await page.locator('.why-words-answer').getByRole('button', { name: /^Source 1:/ }).first().click();
   await expect(page.locator('.evidence-page mark').first()).toBeVisible();
