@@ -106,11 +106,11 @@ static enum wire_step take_chunks(struct wire_chunks *d, const char **p, size_t 
 {
     const char *data;
     size_t len;
-    enum wire_step s;
+    enum wire_step s = WIRE_DATA;
     while (out->len < max && (s = wire_chunks_next(d, p, n, &data, &len)) != WIRE_MORE && s != WIRE_END) {
         if (s == WIRE_BAD || !buf_add(out, data, len)) return WIRE_BAD;
     }
-    return out->len >= max ? WIRE_DATA : s;
+    return s;
 }
 
 /* Reads one head. *done: nothing more can be done with what is here. */
