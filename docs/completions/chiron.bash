@@ -10,6 +10,7 @@ _chiron() {
     --output | -o) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word"); return ;;
     --mode) mapfile -t COMPREPLY < <(compgen -W "hybrid semantic keyword" -- "$word"); return ;;
     --role) mapfile -t COMPREPLY < <(compgen -W "owner service user" -- "$word"); return ;;
+    --precision) mapfile -t COMPREPLY < <(compgen -W "f32 bf16" -- "$word"); return ;;
     --unit) mapfile -t COMPREPLY < <(compgen -W "characters tokens" -- "$word"); return ;;
     --data) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
     esac
@@ -19,7 +20,7 @@ _chiron() {
     search) flags="--creator --user --limit --mode --type --threshold" ;;
     ask) flags="--creator --user --conversation --limit" ;;
     why) flags="--creator" ;;
-    embed) flags="--jsonl" ;;
+    embed) flags="--jsonl --model --precision" ;;
     eval) flags="--documents --queries --qrels --mode --threads" ;;
     token) flags="--creator --user --role --hours" ;;
     models) flags="list verify pull --sha256 --name" ;;

@@ -21,6 +21,8 @@ complete -c chiron -n '__fish_seen_subcommand_from search' -l type -x -d 'conten
 complete -c chiron -n '__fish_seen_subcommand_from search' -l threshold -x -d 'least score'
 complete -c chiron -n '__fish_seen_subcommand_from ask' -l conversation -x -d 'continue'
 complete -c chiron -n '__fish_seen_subcommand_from embed' -l jsonl -d 'lines in, lines out'
+complete -c chiron -n '__fish_seen_subcommand_from embed' -l model -r
+complete -c chiron -n '__fish_seen_subcommand_from embed' -l precision -x -a 'f32 bf16'
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l documents -r
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l queries -r
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l qrels -r
