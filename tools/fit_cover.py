@@ -9,7 +9,7 @@ import json
 import math
 import sys
 
-NAMES = ["cos_passage", "cos_sentence", "words_best", "words_sentence", "words_found", "stands_out", "sentence_out", "unknown"]
+NAMES = ["cos_passage", "cos_sentence", "words_best", "words_sentence", "words_found", "stands_out", "sentence_out", "section", "relevance", "unknown"]
 
 
 def rows(path):

@@ -51,15 +51,6 @@ static void emit(struct answer *a, size_t from, const struct citation *cites, in
         a->e = a->sink->sentence(a->sink->arg, a->text.data + from, a->text.len - from, cites, count);
 }
 
-static const char *section_of(const struct passage *p)
-{
-    const char *heading = p->heading && *p->heading ? p->heading : p->title ? p->title : "";
-    const char *at = strrchr(heading, '>');
-    at = at ? at + 1 : heading;
-    while (*at == ' ') at++;
-    return at;
-}
-
 static struct citation *cite_new(struct answer *a, int passage, int64_t start, int64_t end, float score)
 {
     const struct passage *p = &a->ev->passages[passage];
@@ -165,7 +156,7 @@ static void say(struct answer *a, const char *words, size_t n, const char *marke
     bool item = marker_n > 0;
     if (begin == 0) {
         /* Steps without their lead-in need their title to make sense. */
-        const char *section = section_of(&a->ev->passages[a->ev->sentences[i].passage]);
+        const char *section = passage_section(&a->ev->passages[a->ev->sentences[i].passage]);
         if (item && *section) buf_printf(&a->text, "%s:\n", section);
     } else {
         buf_addc(&a->text, item || a->last_item ? '\n' : ' ');
@@ -294,9 +285,9 @@ enum err answer_unknown(struct answer *a, const char *language)
     emit(a, 0, NULL, 0);
     size_t begin = a->text.len;
     for (int i = 0; i < a->ev->passage_count && a->cite_count < NEAREST_MAX; i++) {
-        const char *section = section_of(&a->ev->passages[i]);
+        const char *section = passage_section(&a->ev->passages[i]);
         bool again = !*section;
-        for (int k = 0; k < i && !again; k++) again = strcmp(section_of(&a->ev->passages[k]), section) == 0;
+        for (int k = 0; k < i && !again; k++) again = strcmp(passage_section(&a->ev->passages[k]), section) == 0;
         if (again) continue;
         if (first) buf_printf(&a->text, " %s", prompt_words(a->c, "nearest", language, none));
         struct citation *k = cite_nearest(a, i);

@@ -1,4 +1,4 @@
-/* coaching/cover.c — covered or not, as a probability from eight measured signals. Nothing here knows a topic: the signals
+/* coaching/cover.c — covered or not, as a probability from ten measured signals. Nothing here knows a topic: the signals
  * are similarity in meaning and how much of what was asked, weighed by rarity, the material speaks of at all. The
  * weights come from tools/fit_cover.py over the questions in test/quality; an encoder-less process uses words alone. */
 /* SPDX-License-Identifier: MIT */
@@ -34,11 +34,14 @@ static void measure(const struct evidence *ev, struct cover *out)
     out->sentence_out = spread_out(&sentences);
     for (int i = 0; i < ev->passage_count; i++) {
         if (ev->passages[i].score_cos > out->cos_passage) out->cos_passage = ev->passages[i].score_cos;
+        float named = relevance_section(ev, i);
+        if (named > out->section) out->section = named;
         float share = terms_share(&ev->terms, &ev->passage_terms[i]);
         if (share > out->words_best) out->words_best = share;
     }
     for (int i = 0; i < ev->count; i++) {
         if (ev->sentences[i].cosine > out->cos_sentence) out->cos_sentence = ev->sentences[i].cosine;
+        if (ev->sentences[i].relevance > out->relevance) out->relevance = ev->sentences[i].relevance;
         if (ev->sentences[i].lexical > out->words_sentence) out->words_sentence = ev->sentences[i].lexical;
     }
     float all = 0, in = 0;
@@ -64,8 +67,9 @@ void cover_judge(const struct evidence *ev, struct cover *out)
     else if (!ev->vector)
         z = -4.0f + 6.0f * k.words_best - 1.5f * k.unknown;
     else
-        z = -8.83f + 2.69f * k.cos_passage + 4.07f * k.cos_sentence + 5.05f * k.words_best + 0.98f * k.words_sentence +
-            1.82f * k.words_found + 1.05f * k.stands_out + 3.67f * k.sentence_out - 0.24f * k.unknown;
+        z = -8.78f + 1.92f * k.cos_passage + 2.61f * k.cos_sentence + 4.34f * k.words_best + 1.08f * k.words_sentence +
+            1.44f * k.words_found + 0.80f * k.stands_out + 2.91f * k.sentence_out + 1.14f * k.section + 2.93f * k.relevance -
+            0.46f * k.unknown;
     k.probability = 1.0f / (1.0f + expf(-z));
     *out = k;
 }

@@ -13,6 +13,8 @@ struct cover {
     float stands_out;      /* best passage cosine above the mean of the others found: a language or style that the encoder
                             * finds similar everywhere does not stand out */
     float sentence_out;    /* the same for sentences */
+    float section;         /* how well a section's name is what was asked */
+    float relevance;       /* of the best sentence */
     float unknown;         /* weight of the rarest question term found nowhere, 0..1 */
     float probability;     /* that the answer stands in the evidence, 0..1 */
 };

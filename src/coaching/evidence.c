@@ -11,7 +11,6 @@
 #include "encoder/encoder.h"
 
 #define TERMS_MAX    256
-#define EMBED_BYTES  320            /* of a sentence that go into its vector; a longer one is a table or a run-on */
 #define LINE_SENTENCES 64
 
 static float rarity(const char *word, size_t n)
@@ -80,9 +79,9 @@ float terms_share(const struct terms *a, const struct terms *b)
     return all > 0 ? in / all : 0;
 }
 
-static const char *last_heading(const char *heading)
+const char *passage_section(const struct passage *p)
 {
-    if (!heading) return "";
+    const char *heading = p->heading && *p->heading ? p->heading : p->title ? p->title : "";
     const char *at = strrchr(heading, '>');
     at = at ? at + 1 : heading;
     while (*at == ' ') at++;
@@ -125,6 +124,7 @@ struct cutter {
     struct call     *c;
     struct evidence *ev;
     int              passage;
+    int              block;        /* counts paragraphs and lists */
     bool             chain;        /* the sentence before is directly before this one */
 };
 
@@ -151,7 +151,7 @@ static void add_sentence(struct cutter *k, size_t at, size_t n, bool item, bool 
     while (n && isspace((unsigned char)text[n - 1])) n--;
     if (n < 3 || ev->count == EVIDENCE_MAX) return;
     struct sentence s = { .text = text, .n = n, .passage = k->passage, .start_byte = p->start_byte + (text - p->text),
-                          .cosine = -2, .item = item, .lead = text[n - 1] == ':', .follows = k->chain, .fragment = fragment };
+                          .cosine = -2, .block = k->block, .item = item, .lead = text[n - 1] == ':', .follows = k->chain, .fragment = fragment };
     s.end_byte = s.start_byte + (int64_t)n;
     k->chain = false;
     if (repeated(ev, &s)) return;
@@ -165,6 +165,7 @@ static void add_sentence(struct cutter *k, size_t at, size_t n, bool item, bool 
 static void cut_block(struct cutter *k, size_t at, size_t n, bool item, bool first, bool last)
 {
     const char *text = k->ev->passages[k->passage].text;
+    if (!item) k->block++;         /* items stay with the paragraph that leads to them */
     if (item || n == 0) {
         if (n) add_sentence(k, at, n, item, last && !ends_sentence(text + at, n) && strlen(text) > 600);
         return;
@@ -241,72 +242,6 @@ static void drop_emptied(struct evidence *ev)
     ev->count = kept;
 }
 
-/* What its heading says belongs to a sentence, at half weight. */
-static float lexical(const struct evidence *ev, const struct sentence *s, const struct terms *heading)
-{
-    float all = 0, in = 0;
-    for (int i = 0; i < ev->terms.count; i++) {
-        float w = ev->terms.weight[i];
-        all += w;
-        if (terms_have(&s->terms, ev->terms.word[i]))
-            in += w;
-        else if (terms_have(heading, ev->terms.word[i]))
-            in += 0.6f * w;
-    }
-    return all > 0 ? in / all : 0;
-}
-
-static float passage_part(const struct evidence *ev, int i)
-{
-    const struct passage *p = &ev->passages[i];
-    float cos = p->score_cos > -1 ? p->score_cos : 0;
-    float place = 1.0f - 0.5f * (float)i / (float)(ev->passage_count > 1 ? ev->passage_count - 1 : 1);
-    return 0.5f * place + 0.5f * fminf(1, fmaxf(0, cos / 0.7f));
-}
-
-static enum err embed(struct call *c, struct evidence *ev)
-{
-    /* The most promising by words and passage get a vector; which ones must not depend on what is remembered. */
-    int pick[EVIDENCE_EMBED_MAX], count = 0;
-    bool taken[EVIDENCE_MAX] = { false };
-    while (count < EVIDENCE_EMBED_MAX && count < ev->count) {
-        int best = -1;
-        float best_score = 0;
-        for (int i = 0; i < ev->count; i++) {
-            if (taken[i]) continue;
-            float score = 1 + 0.5f * ev->sentences[i].lexical + 0.5f * passage_part(ev, ev->sentences[i].passage) -
-                          (ev->sentences[i].fragment ? 0.3f : 0);
-            if (best < 0 || score > best_score) best = i, best_score = score;
-        }
-        taken[best] = true;
-        pick[count++] = best;
-    }
-    const char *texts[EVIDENCE_EMBED_MAX];
-    size_t lens[EVIDENCE_EMBED_MAX];
-    for (int i = 0; i < count; i++) {
-        const struct sentence *s = &ev->sentences[pick[i]];
-        const char *heading = last_heading(ev->passages[s->passage].heading);
-        if (!*heading) heading = ev->passages[s->passage].title ? ev->passages[s->passage].title : "";
-        texts[i] = arena_printf(&c->mem, "%.80s: %.*s", heading, (int)(s->n < EMBED_BYTES ? s->n : EMBED_BYTES), s->text);
-        lens[i] = strlen(texts[i]);
-    }
-    const float *v = NULL;
-    int dim = 0;
-    enum err e = vectors_of(c, texts, lens, count, &v, &dim);
-    if (e || !v || dim != ev->dim) return e;
-    for (int i = 0; i < count; i++) {
-        struct sentence *s = &ev->sentences[pick[i]];
-        s->vector = v + (size_t)i * (size_t)dim;
-        s->cosine = vectors_dot(ev->vector, s->vector, dim);
-    }
-    return OK;
-}
-
-static float clamp01(float x)
-{
-    return x < 0 ? 0 : x > 1 ? 1 : x;
-}
-
 enum err evidence_make(struct call *c, const char *question, const char *language, struct passage *passages, int found, int use,
                        struct evidence *out)
 {
@@ -325,12 +260,17 @@ enum err evidence_make(struct call *c, const char *question, const char *languag
             ev.vector = NULL;
         }
     }
-    struct terms *headings = arena_array(&c->mem, (size_t)(ev.passage_count > 0 ? ev.passage_count : 1), sizeof *headings);
+    ev.heading_terms = arena_array(&c->mem, (size_t)(ev.passage_count > 0 ? ev.passage_count : 1), sizeof *ev.heading_terms);
+    ev.section_terms = arena_array(&c->mem, (size_t)(ev.passage_count > 0 ? ev.passage_count : 1), sizeof *ev.section_terms);
+    struct terms *headings = ev.heading_terms;
     for (int i = 0; i < ev.passage_count; i++) {
         const struct passage *p = &passages[i];
         headings[i] = terms_new(c);
         if (p->heading) terms_add(c, &headings[i], p->heading, strlen(p->heading), p->language);
         if (p->title) terms_add(c, &headings[i], p->title, strlen(p->title), p->language);
+        const char *section = passage_section(p);
+        ev.section_terms[i] = terms_new(c);
+        terms_add(c, &ev.section_terms[i], section, strlen(section), p->language);
         ev.passage_terms[i] = terms_new(c);
         terms_add(c, &ev.passage_terms[i], p->text, strlen(p->text), p->language);
         for (int k = 0; k < headings[i].count && ev.passage_terms[i].count < TERMS_MAX; k++)
@@ -343,22 +283,8 @@ enum err evidence_make(struct call *c, const char *question, const char *languag
         if (e) return e;
     }
     drop_emptied(&ev);
-    for (int i = 0; i < ev.count; i++) ev.sentences[i].lexical = lexical(&ev, &ev.sentences[i], &headings[ev.sentences[i].passage]);
-    if (ev.vector) {
-        e = embed(c, &ev);
-        if (e == ERR_CANCELLED || e == ERR_TIMEOUT) return e;
-        if (e) call_forgive(c);      /* words alone still order the sentences */
-    }
-    for (int i = 0; i < ev.count; i++) {
-        struct sentence *s = &ev.sentences[i];
-        float part = passage_part(&ev, s->passage);
-        if (s->cosine > -1)
-            s->relevance = 0.6f * clamp01((s->cosine - 0.05f) / 0.65f) + 0.25f * s->lexical + 0.15f * part;
-        else
-            s->relevance = (ev.vector ? 0.55f : 0.8f) * s->lexical + 0.15f * part;
-        if (s->fragment) s->relevance *= 0.6f;
-        s->relevance = clamp01(s->relevance);
-    }
+    e = relevance_score(c, &ev);
+    if (e) return e;
     *out = ev;
     return OK;
 }

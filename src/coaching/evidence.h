@@ -25,6 +25,7 @@ struct sentence {
     float        cosine;           /* to the question; -2 when it has no vector */
     float        relevance;        /* 0..1, all together */
     const float *vector;           /* NULL when none was made */
+    int          block;            /* sentences of one paragraph or list share it, within their passage */
     bool         item, lead, follows;
     bool         fragment;         /* a chunk's edge cut it */
 };
@@ -39,6 +40,8 @@ struct evidence {
     int              passage_count;/* that may be used; more may follow in the array */
     int              found_count;  /* in the array */
     struct terms    *passage_terms;/* per used passage: text, heading and title */
+    struct terms    *heading_terms;/* … heading path and title */
+    struct terms    *section_terms;/* … the innermost heading, else the title */
     struct sentence *sentences;    /* by passage, in text order */
     int              count;
 };
@@ -47,6 +50,12 @@ struct evidence {
  * the question's words are here. */
 MUST_CHECK enum err evidence_make(struct call *c, const char *question, const char *language, struct passage *passages,
                                   int found, int use, struct evidence *out);
+/* Fills lexical, vector, cosine and relevance of the sentences (relevance.c). */
+MUST_CHECK enum err relevance_score(struct call *c, struct evidence *ev);
+/* How well the section of a used passage is what the question names: 0..1, 1 when both are the same words. */
+float relevance_section(const struct evidence *ev, int passage);
+/* The innermost heading of a passage, else its title, else "". */
+const char *passage_section(const struct passage *p);
 /* Index terms with weights; a word's weight is how rare it is in the encoder's vocabulary. */
 struct terms terms_of(struct call *c, const char *text, size_t n, const char *language);
 /* Weighted share of a's terms that are in b, 0..1; 0 when a has none. */

@@ -154,6 +154,8 @@ const char *trace_write(struct call *c, const struct trace *t)
         json_put_float(&j, "words_found", t->cover->words_found);
         json_put_float(&j, "stands_out", t->cover->stands_out);
         json_put_float(&j, "sentence_out", t->cover->sentence_out);
+        json_put_float(&j, "section", t->cover->section);
+        json_put_float(&j, "relevance", t->cover->relevance);
         json_put_float(&j, "unknown", t->cover->unknown);
         json_end(&j);
     }
