@@ -52,7 +52,8 @@ struct staged_page {
     const char *text;
 };
 /* Where each staged chunk lies, in order; stops at a gap or at another model's vector. */
-struct staged_span { int64_t start_byte, end_byte; };
+struct staged_span { int64_t start_byte, end_byte; uint64_t text_hash; };
+uint64_t staging_hash(const char *text, size_t n);
 MUST_CHECK enum err staging_store_read(struct call *c, const char *job_id, const char *model, struct staged_span **out, int *n_out);
 /* Drops staged chunks from idx on (0: all, and the pages). */
 MUST_CHECK enum err staging_store_cut(struct call *c, const char *job_id, int idx);

@@ -268,7 +268,7 @@ static enum err add_piece(struct ingest *g, const struct extract_page *p, const 
     int64_t start = g->offset + (int64_t)s->start, end = g->offset + (int64_t)s->end;
     if (g->idx < g->staged_count) {
         const struct staged_span *old = &g->staged[g->idx];
-        if (old->start_byte == start && old->end_byte == end) {
+        if (old->start_byte == start && old->end_byte == end && old->text_hash == staging_hash(p->text + s->start, s->end - s->start)) {
             g->idx++;
             return OK;
         }

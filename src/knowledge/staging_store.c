@@ -18,6 +18,14 @@
 #define SWEEP_AGE_MS (60 * 60 * 1000LL)
 #define SPANS_AT_MOST 4000000
 
+/* Only to tell one text from another: FNV-1a. */
+uint64_t staging_hash(const char *text, size_t n)
+{
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)text[i]) * 1099511628211u;
+    return h;
+}
+
 enum err staging_store_read(struct call *c, const char *job_id, const char *model, struct staged_span **out, int *n_out)
 {
     struct conn *conn = NULL;
@@ -28,10 +36,11 @@ enum err staging_store_read(struct call *c, const char *job_id, const char *mode
     if (!e) e = db_get_int(c, conn, 0, &count, "SELECT count(*) FROM staged_chunk WHERE job_id = ?s", job_id);
     if (!e && count > SPANS_AT_MOST) e = fail(c, ERR_TOO_LARGE, "the document has more than %d chunks", SPANS_AT_MOST);
     struct staged_span *list = arena_array(&c->mem, (size_t)(e ? 0 : count), sizeof(*list));
-    if (!e) e = db_select(c, conn, &r, "SELECT idx, start_byte, end_byte, model FROM staged_chunk WHERE job_id = ?s ORDER BY idx", job_id);
+    if (!e) e = db_select(c, conn, &r, "SELECT idx, start_byte, end_byte, model, text FROM staged_chunk WHERE job_id = ?s ORDER BY idx", job_id);
     while (!e && n < count && rows_next(r)) {
         if (rows_int(r, 0) != n || strcmp(rows_text(r, 3), model) != 0) break;
-        list[n++] = (struct staged_span){ rows_int(r, 1), rows_int(r, 2) };
+        const char *text = rows_text(r, 4);
+        list[n++] = (struct staged_span){ rows_int(r, 1), rows_int(r, 2), staging_hash(text, strlen(text)) };
     }
     e = rows_close(c, &r, e);
     db_release(&conn);
