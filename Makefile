@@ -50,7 +50,8 @@ $(B)/.web: $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/
 	@tools/web.sh build && touch $@
 web: ; @tools/web.sh build && touch $(B)/.web
 
-run: all ; @exec $(B)/chiron serve --demo --listen 127.0.0.1:8000 $(ARGS)
+# Only the addresses on the terminal; LOG_LEVEL=info shows what is asked. Another address: make run ARGS="--listen 127.0.0.1:9000".
+run: all ; @LOG_LEVEL=$${LOG_LEVEL:-warn} exec $(B)/chiron serve --demo $(ARGS)
 
 # Tests run against a build of their own with sanitizers, and against the real binary.
 test: all ; @tools/test.sh $(B)
