@@ -30,7 +30,7 @@ static char        order[64];
 static enum err run_quick(struct call *jc, const struct job *j)
 {
     assert_non_null(jc->tenant);
-    order[atomic_fetch_add(&runs, 1) % 60] = j->payload[6];
+    order[atomic_fetch_add(&runs, 1) % 60] = strlen(j->payload) > 6 ? j->payload[6] : '-';
     return OK;
 }
 
@@ -117,6 +117,8 @@ static void jobs_run_in_the_order_they_were_added(void **state)
     order[9] = '\0';
     assert_string_equal(order, "012345678");
     assert_int_equal(atomic_load(&drops), 0);
+    /* The count may lag behind while the janitor looks at the same creator. */
+    for (int i = 0; i < 300 && jobs_waiting(); i++) nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
     assert_int_equal(jobs_waiting(), 0);
 }
 
