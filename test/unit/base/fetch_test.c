@@ -43,7 +43,7 @@ static void pause_ms(int ms)
 static bool answer(int fd, const char *request)
 {
     const char *path = strchr(request, ' ') + 1, *body = strstr(request, "\r\n\r\n") + 4;
-    char out[4096];
+    char out[16384];
     if (!strncmp(path, "/echo ", 6)) {
         snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\nContent-Type: text/x-test\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
         reply(fd, out);
