@@ -34,8 +34,7 @@ static void measure(const struct evidence *ev, struct cover *out)
     out->sentence_out = spread_out(&sentences);
     for (int i = 0; i < ev->passage_count; i++) {
         if (ev->passages[i].score_cos > out->cos_passage) out->cos_passage = ev->passages[i].score_cos;
-        float named = relevance_section(ev, i);
-        if (named > out->section) out->section = named;
+        if (ev->section && ev->section[i] > out->section) out->section = ev->section[i];
         float share = terms_share(&ev->terms, &ev->passage_terms[i]);
         if (share > out->words_best) out->words_best = share;
     }
@@ -67,9 +66,8 @@ void cover_judge(const struct evidence *ev, struct cover *out)
     else if (!ev->vector)
         z = -4.0f + 6.0f * k.words_best - 1.5f * k.unknown;
     else
-        z = -8.78f + 1.92f * k.cos_passage + 2.61f * k.cos_sentence + 4.34f * k.words_best + 1.08f * k.words_sentence +
-            1.44f * k.words_found + 0.80f * k.stands_out + 2.91f * k.sentence_out + 1.14f * k.section + 2.93f * k.relevance -
-            0.46f * k.unknown;
+        z = -9.15f + 2.03f * k.cos_passage + 1.30f * k.cos_sentence + 5.02f * k.words_best + 1.05f * k.words_sentence + 1.64f * k.words_found
+            + 1.67f * k.stands_out + 2.57f * k.sentence_out + 1.87f * k.section + 2.44f * k.relevance - 0.20f * k.unknown;
     k.probability = 1.0f / (1.0f + expf(-z));
     *out = k;
 }

@@ -42,6 +42,7 @@ struct evidence {
     struct terms    *passage_terms;/* per used passage: text, heading and title */
     struct terms    *heading_terms;/* … heading path and title */
     struct terms    *section_terms;/* … the innermost heading, else the title */
+    float           *section;      /* … how well its section's name is what was asked, 0..1, by words or meaning */
     struct sentence *sentences;    /* by passage, in text order */
     int              count;
 };
@@ -52,8 +53,6 @@ MUST_CHECK enum err evidence_make(struct call *c, const char *question, const ch
                                   int found, int use, struct evidence *out);
 /* Fills lexical, vector, cosine and relevance of the sentences (relevance.c). */
 MUST_CHECK enum err relevance_score(struct call *c, struct evidence *ev);
-/* How well the section of a used passage is what the question names: 0..1, 1 when both are the same words. */
-float relevance_section(const struct evidence *ev, int passage);
 /* The innermost heading of a passage, else its title, else "". */
 const char *passage_section(const struct passage *p);
 /* Index terms with weights; a word's weight is how rare it is in the encoder's vocabulary. */

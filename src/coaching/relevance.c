@@ -11,11 +11,12 @@
 #include "coaching/evidence.h"
 
 #define EMBED_BYTES   320      /* of a sentence that go into its vector; a longer one is a table or a run-on */
-#define WEIGHT_COSINE 0.55f
-#define WEIGHT_WORDS  0.22f
-#define WEIGHT_PLACE  0.10f
+#define WEIGHT_COSINE 0.47f
+#define WEIGHT_WORDS  0.20f
+#define WEIGHT_PLACE  0.20f
 #define WEIGHT_SECTION 0.13f
 #define NUMBER_BONUS  0.06f
+#define SECTIONS_MAX  20
 
 static float clamp01(float x)
 {
@@ -71,10 +72,10 @@ static float place(const struct evidence *ev, int i)
 {
     const struct passage *p = &ev->passages[i];
     float rank = 1.0f - 0.5f * (float)i / (float)(ev->passage_count > 1 ? ev->passage_count - 1 : 1);
-    return 0.5f * rank + 0.5f * clamp01(p->score_cos / 0.7f);
+    return 0.5f * clamp01(p->score) + 0.25f * rank + 0.25f * clamp01(p->score_cos / 0.7f);
 }
 
-float relevance_section(const struct evidence *ev, int passage)
+static float named_by_words(const struct evidence *ev, int passage)
 {
     const struct terms *section = &ev->section_terms[passage];
     float asked = terms_share(&ev->terms, section);       /* of the question, in the heading */
@@ -90,7 +91,28 @@ static bool empty_words(const struct evidence *ev, const struct sentence *s)
     return true;
 }
 
-static enum err embed(struct call *c, struct evidence *ev, const float *section)
+/* Headings say in other words what a section answers: "Am I too old to start?" */
+static enum err embed_sections(struct call *c, struct evidence *ev)
+{
+    const char *texts[SECTIONS_MAX];
+    size_t lens[SECTIONS_MAX];
+    int n = ev->passage_count < SECTIONS_MAX ? ev->passage_count : SECTIONS_MAX;
+    for (int i = 0; i < n; i++) {
+        texts[i] = passage_section(&ev->passages[i]);
+        lens[i] = strnlen(texts[i], EMBED_BYTES);
+    }
+    const float *v = NULL;
+    int dim = 0;
+    enum err e = vectors_of(c, texts, lens, n, &v, &dim);
+    if (e || !v || dim != ev->dim) return e;
+    for (int i = 0; i < n; i++) {
+        float named = lens[i] ? clamp01((vectors_dot(ev->vector, v + (size_t)i * (size_t)dim, dim) - 0.25f) / 0.55f) : 0;
+        if (named > ev->section[i]) ev->section[i] = named;
+    }
+    return OK;
+}
+
+static enum err embed(struct call *c, struct evidence *ev)
 {
     int pick[EVIDENCE_EMBED_MAX], count = 0;
     bool taken[EVIDENCE_MAX] = { false };
@@ -100,7 +122,7 @@ static enum err embed(struct call *c, struct evidence *ev, const float *section)
         for (int i = 0; i < ev->count; i++) {
             if (taken[i]) continue;
             const struct sentence *s = &ev->sentences[i];
-            float score = 1 + 0.5f * s->lexical + 0.5f * place(ev, s->passage) + 0.25f * section[s->passage] - (s->fragment ? 0.3f : 0) -
+            float score = 1 + 0.5f * s->lexical + 0.5f * place(ev, s->passage) + 0.25f * ev->section[s->passage] - (s->fragment ? 0.3f : 0) -
                           (empty_words(ev, s) ? 0.5f : 0);
             if (best < 0 || score > best_score) best = i, best_score = score;
         }
@@ -111,9 +133,8 @@ static enum err embed(struct call *c, struct evidence *ev, const float *section)
     size_t lens[EVIDENCE_EMBED_MAX];
     for (int i = 0; i < count; i++) {
         const struct sentence *s = &ev->sentences[pick[i]];
-        texts[i] = arena_printf(&c->mem, "%.80s: %.*s", passage_section(&ev->passages[s->passage]),
-                                (int)(s->n < EMBED_BYTES ? s->n : EMBED_BYTES), s->text);
-        lens[i] = strlen(texts[i]);
+        texts[i] = s->text;
+        lens[i] = s->n < EMBED_BYTES ? s->n : EMBED_BYTES;
     }
     const float *v = NULL;
     int dim = 0;
@@ -129,20 +150,21 @@ static enum err embed(struct call *c, struct evidence *ev, const float *section)
 
 enum err relevance_score(struct call *c, struct evidence *ev)
 {
-    float *section = arena_array(&c->mem, (size_t)ev->passage_count + 1, sizeof *section);
+    ev->section = arena_array(&c->mem, (size_t)ev->passage_count + 1, sizeof *ev->section);
     bool number = wants_number(ev->question);
-    for (int i = 0; i < ev->passage_count; i++) section[i] = relevance_section(ev, i);
+    for (int i = 0; i < ev->passage_count; i++) ev->section[i] = named_by_words(ev, i);
     for (int i = 0; i < ev->count; i++) ev->sentences[i].lexical = lexical(ev, i);
     if (ev->vector) {
-        enum err e = embed(c, ev, section);
+        enum err e = embed_sections(c, ev);
+        if (!e) e = embed(c, ev);
         if (e == ERR_CANCELLED || e == ERR_TIMEOUT) return e;
         if (e) call_forgive(c);      /* words alone still order the sentences */
     }
     for (int i = 0; i < ev->count; i++) {
         struct sentence *s = &ev->sentences[i];
-        float where = WEIGHT_PLACE * place(ev, s->passage) + WEIGHT_SECTION * section[s->passage];
+        float where = WEIGHT_PLACE * place(ev, s->passage) + WEIGHT_SECTION * ev->section[s->passage];
         float r = s->cosine > -1 ? WEIGHT_COSINE * clamp01((s->cosine - 0.05f) / 0.65f) + WEIGHT_WORDS * s->lexical + where
-                                 : (ev->vector ? 0.50f : 0.77f) * s->lexical + where;
+                                 : (ev->vector ? 0.40f : 0.67f) * s->lexical + where;
         struct number one;
         if (number) r += numbers_read(s->text, s->n, &one, 1) ? NUMBER_BONUS : -NUMBER_BONUS / 2;
         if (empty_words(ev, s)) r *= 0.35f;

@@ -11,6 +11,7 @@
 #define NEAR_SHARE      0.62f   /* of the core's relevance, for a sentence that stands beside a chosen one */
 #define FAR_SHARE       0.80f   /* … for one from elsewhere */
 #define SENTENCES_WANTED 5      /* plain sentences */
+#define BESIDE_WANTED    3      /* … of them around the core, before other places are heard */
 #define ANSWER_BYTES    900     /* no further sentence past this */
 
 struct choice {
@@ -75,7 +76,7 @@ int extractive_choose(const struct prompt *p, int out[EXTRACTIVE_SENTENCES_MAX])
                           (i + 1 < n && ch.taken[i + 1] && p->sentences[i + 1].follows);
             float share = p->sentences[i].relevance / core;
             if (share < (beside ? NEAR_SHARE : FAR_SHARE)) continue;
-            float score = share + (beside ? 0.25f : 0);
+            float score = share + (beside && ch.count < BESIDE_WANTED ? 0.25f : 0);
             if (score > pick_score) pick = i, pick_score = score;
         }
         if (pick < 0) break;
