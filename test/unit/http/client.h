@@ -241,9 +241,10 @@ UNUSED static struct answer read_answer(int fd, bool no_body)
         a.complete = a.body_len == want;
     } else if (coding) {
         char line[64];
+        size_t room = 0;
         while (read_line(fd, line, sizeof line)) {
             size_t want = strtoul(line, NULL, 16);
-            a.body = realloc(a.body, a.body_len + want + 3);
+            if (a.body_len + want + 3 > room) a.body = realloc(a.body, room = (a.body_len + want + 3) * 2);
             if (recv(fd, a.body + a.body_len, want + 2, MSG_WAITALL) != (ssize_t)want + 2) goto out;
             a.body_len += want;
             if (want == 0) {
