@@ -5,7 +5,7 @@ import type { Citation } from './api.ts';
 import type { Exchange } from './conversation.ts';
 import { again } from './conversation.ts';
 import { openEvidence, useEvidence } from './evidence.tsx';
-import { milliseconds, percent, section } from './format.ts';
+import { milliseconds, percent, section, withoutSigns } from './format.ts';
 import { Icon } from './icons.tsx';
 import { Failure, Meter } from './parts.tsx';
 import { usePreferences, useWords } from './preferences.ts';
@@ -95,7 +95,7 @@ function Sources({ exchange, heading, quoted }: { exchange: Exchange; heading: s
               <span className="source-words">
                 <span className="source-title">{citation.title}</span>
                 <span className="quiet small">{[section(citation.heading, citation.title), citation.page > 0 ? w.page(citation.page, 0) : ''].filter(Boolean).join(' · ')}</span>
-                {quoted && <span className="source-quote">{citation.text}</span>}
+                {quoted && <span className="source-quote">{withoutSigns(citation.text)}</span>}
               </span>
             </button>
           </li>

@@ -86,6 +86,17 @@ export function errorFrom(status: number, body: string, requestId: string | null
   }
 }
 
+const statusOfCode: Record<string, number> = {
+  bad_request: 400, unauthenticated: 401, forbidden: 403, not_found: 404, conflict: 409, too_large: 413, unsupported_type: 415, invalid: 422,
+  rate_limited: 429, busy: 503, timeout: 504,
+};
+
+/** A stream has sent its 200 before it failed: the code says what the status would have been. */
+export function errorInStream(data: string, requestId: string | null): ApiError {
+  const error = errorFrom(500, data, requestId);
+  return new ApiError(statusOfCode[error.code] ?? 500, error.message, error.code, error.requestId);
+}
+
 /** fetch with the credential; anything but 2xx throws. A lost connection is an ApiError of status 0. */
 export async function request(path: string, init: RequestInit & { anonymous?: boolean } = {}): Promise<Response> {
   const { anonymous, ...rest } = init;

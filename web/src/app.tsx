@@ -16,12 +16,18 @@ import { Account, Colophon, Preferences } from './settings.tsx';
 import { SignIn } from './sign_in.tsx';
 import { Why } from './why.tsx';
 
+/** The same question asked again stands in the list once, as it was answered last. */
+function distinct(turns: TurnRow[]): TurnRow[] {
+  const seen = new Set<string>();
+  return turns.filter((turn) => !seen.has(turn.question) && seen.add(turn.question)).slice(0, 8);
+}
+
 function useRecent(me: Me): TurnRow[] {
   const [turns, setTurns] = useState<TurnRow[]>([]);
   useEffect(() => {
     let wanted = true;
     const load = (): void => {
-      getJson<{ turns: TurnRow[] }>('/api/v1/turns?limit=8').then((got) => wanted && setTurns(got.turns ?? []), () => {});
+      getJson<{ turns: TurnRow[] }>('/api/v1/turns?limit=40').then((got) => wanted && setTurns(distinct(got.turns ?? [])), () => {});
     };
     load();
     const off = onTurn(load);

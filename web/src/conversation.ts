@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The exchanges of this tab. An answer is written sentence by sentence as the server has checked it; nothing is shown
 // that a later event takes back, except that the finished turn replaces what was streamed.
-import { ApiError, type Citation, errorFrom, request, type Turn } from './api.ts';
+import { ApiError, type Citation, errorInStream, request, type Turn } from './api.ts';
 import { onLeave } from './session.ts';
 import { serverEvents } from './sse.ts';
 import { createStore, kept, storage, useStore } from './store.ts';
@@ -107,7 +107,7 @@ export async function ask(question: string): Promise<void> {
       } else if (event === 'done') {
         whole = JSON.parse(data) as Turn;
       } else if (event === 'error') {
-        throw errorFrom(500, data, reply.headers.get('x-request-id'));
+        throw errorInStream(data, reply.headers.get('x-request-id'));
       }
     }
     if (!whole) throw new ApiError(0, 'The connection was lost before the answer was complete.', 'network', reply.headers.get('x-request-id'));

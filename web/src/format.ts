@@ -14,6 +14,7 @@ export function bytes(n: number, language: Language): string {
 
 export function milliseconds(ms: number, language: Language): string {
   const number = (value: number, digits: number): string => new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+  if (ms > 0 && ms < 0.05) return `< ${number(0.1, 1)} ms`;
   if (ms < 1000) return `${number(ms, ms < 10 ? 1 : 0)} ms`;
   return `${number(ms / 1000, 1)} s`;
 }
@@ -40,6 +41,9 @@ export function kind(mediaType: string, filename: string): string {
   for (const [pattern, name] of known) if (pattern.test(mediaType)) return name;
   return /\.([a-z0-9]{1,5})$/i.exec(filename)?.[1]?.toUpperCase() ?? 'DOC';
 }
+
+/** A passage as one reads it, without the signs of Markdown. */
+export const withoutSigns = (text: string): string => text.replace(/^#{1,6}[ \t]+/gm, '').replace(/\*\*(?=\S)([^*]+?)\*\*/g, '$1');
 
 /** Where in a document: the heading's path without the title that stands above it anyway. */
 export function section(heading: string | null | undefined, title: string): string {

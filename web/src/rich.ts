@@ -31,12 +31,14 @@ function withMarks(answer: string, citations: Citation[]): string {
   const encoder = new TextEncoder();
   const clean = answer.replace(/[\ue000\ue001]/g, '');
   let found = false;
-  const marked = clean.replace(MARK, (all, digits: string, at: number) => {
+  let marked = clean.replace(MARK, (all, digits: string, at: number) => {
     const index = choose(citations, Number(digits), encoder.encode(clean.slice(0, at)).length);
     if (index < 0) return all;
     found = true;
     return `${OPEN}${index}${CLOSE}`;
   });
+  // Sentences in a row that stand on one passage share its number, after the last of them.
+  marked = marked.replace(/\ue000(\d+)\ue001(?=[^\ue000\n]*\ue000\1\ue001)/g, '');
   if (found || citations.length === 0) return marked;
   const places = citations
     .map((one, index) => ({ index, at: indexOfByte(clean, one.answer_end ?? 0) }))

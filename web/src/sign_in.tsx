@@ -31,7 +31,7 @@ export function SignIn({ session }: { session: Extract<Session, { state: 'out' }
       <div className="door-card">
         <p className="brand"><Mark size={36} /><span>Chiron</span></p>
         <h1>{w.start.title}</h1>
-        {note && <p className="note" role="status">{note}</p>}
+        {note && <p className={session.why === 'left' ? 'note note-quiet' : 'note'} role="status">{note}</p>}
         <p className="quiet">{w.start.lead} <code>chiron token --creator NAME</code></p>
         <form onSubmit={(event) => void submit(event)}>
           <label htmlFor="token">{w.start.token}</label>

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'react';
 import { getJson, type Trace, type TracePassage } from './api.ts';
 import { AnswerText, confidenceWord } from './answer.tsx';
 import { ask } from './conversation.ts';
-import { count, dateTime, milliseconds, percent, section } from './format.ts';
+import { count, dateTime, milliseconds, percent, section, withoutSigns } from './format.ts';
 import { Icon } from './icons.tsx';
 import { Failure, Meter, type Problem, problemOf, Waiting } from './parts.tsx';
 import { usePreferences, useWords } from './preferences.ts';
@@ -51,7 +51,7 @@ function PassageRow({ passage }: { passage: TracePassage }) {
       <th scope="row">
         <a href={documentHref(passage.document_id, passage.page, passage.start_byte, passage.end_byte)}>{passage.title}</a>
         <span className="quiet small">{[section(passage.heading, passage.title), passage.page > 0 ? w.page(passage.page, 0) : ''].filter(Boolean).join(' · ')}</span>
-        {passage.text && <button type="button" className="unfold" aria-expanded={open} onClick={() => setOpen(!open)}><span>{passage.text}</span></button>}
+        {passage.text && <button type="button" className="unfold" aria-expanded={open} onClick={() => setOpen(!open)}><span>{withoutSigns(passage.text)}</span></button>}
       </th>
       <Leg name={w.why.meaning} rank={passage.rank_semantic} score={number(passage.score_cos, 3, language)} />
       <Leg name={w.why.wordsLeg} rank={passage.rank_keyword} score={passage.score_bm25 ? number(passage.score_bm25, 1, language) : ''} />

@@ -145,6 +145,9 @@ test('a busy server and a lost connection are told in words, with a way on', asy
   await page.route('**/api/v1/coaching/ask', (route) => route.abort('connectionreset'), { times: 1 });
   await page.getByRole('button', { name: 'Try again' }).click();
   await expect(page.getByRole('alert')).toContainText('cannot be reached');
+  await page.route('**/api/v1/coaching/ask', (route) => route.fulfill({ status: 200, contentType: 'text/event-stream', body: 'event: error\ndata: {"error":"the question took too long","code":"timeout","request_id":"req_7"}\n\n' }), { times: 1 });
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await expect(page.getByRole('alert')).toContainText('Reference req_7');
   // A stream that ends without its last event is not taken for a whole answer.
   await page.route('**/api/v1/coaching/ask', (route) => route.fulfill({ status: 200, contentType: 'text/event-stream', body: 'event: sentence\ndata: {"text":"Half","citations":[]}\n\n' }), { times: 1 });
   await page.getByRole('button', { name: 'Try again' }).click();

@@ -59,6 +59,13 @@ test('markers become citations, unknown ones stay words, HTML stays words', () =
   expect(blocks[1]?.items).toHaveLength(2);
 });
 
+test('sentences in a row that stand on one passage show its number once', () => {
+  const blocks = layOut('One [1]. Two [1]. Three [2]. Four [1].\n- Five [1]', [cite(1, 0, 3), cite(2, 18, 23)]);
+  const cites = (parts: (typeof blocks)[0]['items'][0] = []): number[] => parts.flatMap((one) => (one.kind === 'cite' ? [one.index] : []));
+  expect(cites(blocks[0]?.items[0])).toEqual([0, 1, 0]);
+  expect(cites(blocks[1]?.items[0])).toEqual([0]);
+});
+
 test('an answer without markers takes its citations by place', () => {
   const blocks = layOut('Ürlaub hilft. Schlaf auch.', [cite(1, 0, 14), cite(2, 15, 27)]);
   expect(blocks[0]?.items[0]?.map((one) => one.kind)).toEqual(['text', 'cite', 'text', 'cite']);
