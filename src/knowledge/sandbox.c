@@ -108,7 +108,7 @@ static int filter(bool exec)
         /* Terminals and devices have no business here, and signals reach only the process itself. */
         if (call == SCMP_SYS(ioctl)) bad |= seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOTTY), call, 0);
         else if (call == SCMP_SYS(kill) || call == SCMP_SYS(tgkill)) {
-            if (!exec) bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+            if (!exec) bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
         } else
             bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, call, 0);
     }
@@ -116,7 +116,7 @@ static int filter(bool exec)
     bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
     bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
     /* A limit may be asked for, not set. */
-    bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
+    bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0, 0));
     if (exec) bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(execve), 0);
     if (!bad) bad = seccomp_load(f);
     seccomp_release(f);
