@@ -291,7 +291,9 @@ static void mixed_readers(int events)
             if (i % 3 == 1 && (now + i) % 8 != 0) continue;   /* slow */
             ssize_t n = recv(fd[i], buf, i % 3 == 1 ? 2000 : sizeof buf, MSG_DONTWAIT);
             if (n > 0) {
-                memcpy(kept[i], n >= 7 ? buf + n - 7 : buf, n >= 7 ? 7 : (size_t)n);
+                size_t last = n >= 7 ? 7 : (size_t)n;
+                memmove(kept[i], kept[i] + last, 7 - last);
+                memcpy(kept[i] + 7 - last, buf + n - last, last);
                 got[i] += (size_t)n;
             }
             bool leave = i % 3 == 2 && got[i] > 30000;
