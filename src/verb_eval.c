@@ -19,6 +19,9 @@
 #define DEPTH       100          /* passages asked for per question */
 #define ROWS_MAX    500000
 
+enum { MODES = 3 };              /* as enum search_mode; then: all */
+static const char *const mode_words[] = { "hybrid", "semantic", "keyword", "all" };
+
 struct judgement { const char *query, *document; };
 struct collection_files {
     struct eval_document *docs;
@@ -176,29 +179,37 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
     return remove(path);
 }
 
-static enum err measure(struct verb_env *v, const struct collection_files *f, enum search_mode mode, const char *mode_word, int64_t threads)
+static enum err one_mode(struct verb_env *v, const struct collection_files *f, int mode)
 {
     struct call *c = &v->call;
-    struct sums s = { .ms = arena_array(&c->mem, (size_t)f->query_count + 1, sizeof(double)), .strategy = mode_word };
-    bool created = false;
-    enum err e = tenant_create(c, "eval", "eval", &created);
-    if (!e) e = tenant_open(c, "eval");
-    if (!e) e = eval_index(c, f->docs, f->doc_count, (int)threads, progress, NULL);
+    struct sums s = { .ms = arena_array(&c->mem, (size_t)f->query_count + 1, sizeof(double)), .strategy = mode_words[mode] };
     /* The first search reads the index into memory: it belongs to the start of a server, not to a question. */
     struct passage *p = NULL;
     struct search_info info;
     int n = 0;
-    if (!e) e = search_text(c, "warm up", &(struct search_opts){ .mode = mode, .k = 1 }, &p, &n, &info);
+    enum err e = search_text(c, "warm up", &(struct search_opts){ .mode = (enum search_mode)mode, .k = 1 }, &p, &n, &info);
     for (int i = 0; !e && i < f->query_count; i++) {
         c->span_count = 0;
-        e = one_query(c, f, &f->queries[i], mode, &s);
+        e = one_query(c, f, &f->queries[i], (enum search_mode)mode, &s);
     }
     if (!e && s.n == 0) e = fail(c, ERR_INVALID, "none of the queries has a relevant document in the judgements");
-    if (!e) print(v, f, &s, mode_word);
+    if (!e) print(v, f, &s, mode_words[mode]);
     return e;
 }
 
-static enum err in_folder(struct verb_env *v, const struct collection_files *f, enum search_mode mode, const char *mode_word, int64_t threads)
+static enum err measure(struct verb_env *v, const struct collection_files *f, int mode, int64_t threads)
+{
+    struct call *c = &v->call;
+    bool created = false;
+    enum err e = tenant_create(c, "eval", "eval", &created);
+    if (!e) e = tenant_open(c, "eval");
+    if (!e) e = eval_index(c, f->docs, f->doc_count, (int)threads, progress, NULL);
+    for (int m = 0; !e && m < MODES; m++)
+        if (mode == m || mode == MODES) e = one_mode(v, f, m);
+    return e;
+}
+
+static enum err in_folder(struct verb_env *v, const struct collection_files *f, int mode, int64_t threads)
 {
     struct call *c = &v->call;
     const char *tmp = getenv("TMPDIR");
@@ -207,7 +218,7 @@ static enum err in_folder(struct verb_env *v, const struct collection_files *f, 
     enum err e = store_open(c, dir);
     if (!e) {
         e = knowledge_open(c);
-        if (!e) e = measure(v, f, mode, mode_word, threads);
+        if (!e) e = measure(v, f, mode, threads);
         tenant_release(c);
         knowledge_close();
         store_close();
@@ -223,22 +234,21 @@ int verb_eval(int argc, char **argv)
         { "--documents", NULL, "F", &documents, NULL, "JSON lines with id, title, text" },
         { "--queries", NULL, "F", &queries, NULL, "JSON lines with id, text" },
         { "--qrels", NULL, "F", &qrels, NULL, "query_id, document_id, relevance with tabs between" },
-        { "--mode", NULL, "MODE", &mode, NULL, "hybrid, semantic or keyword (hybrid)" },
+        { "--mode", NULL, "MODE", &mode, NULL, "hybrid, semantic, keyword, or all of them one after the other (hybrid)" },
         { "--threads", NULL, "N", &threads_text, NULL, "for embedding the documents, 1 to 16 (the processors)" },
         { 0 },
     };
     struct verb_args a;
-    int code = verb_read(argc, argv, "--documents F --queries F --qrels F [--mode hybrid|semantic|keyword]",
+    int code = verb_read(argc, argv, "--documents F --queries F --qrels F [--mode hybrid|semantic|keyword|all]",
                          "chiron eval --documents documents.jsonl --queries queries.jsonl --qrels qrels.tsv\n"
                          "chiron eval --documents d.jsonl --queries q.jsonl --qrels r.tsv --mode keyword -o json\n",
                          flags, &a);
     if (code != VERB_GO) return code;
     if (!documents || !queries || !qrels) return verb_usage(&a, "--documents, --queries and --qrels are needed");
     if (a.count) return verb_usage(&a, "it takes no \"%.60s\"", a.words[0]);
-    static const char *const modes[] = { "hybrid", "semantic", "keyword" };
     int m = 0;
-    while (m < 3 && strcmp(mode, modes[m]) != 0) m++;
-    if (m == 3) return verb_usage(&a, "--mode is hybrid, semantic or keyword, not \"%.40s\"", mode);
+    while (m <= MODES && strcmp(mode, mode_words[m]) != 0) m++;
+    if (m > MODES) return verb_usage(&a, "--mode is hybrid, semantic, keyword or all, not \"%.40s\"", mode);
     int64_t threads = 0;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     if (!verb_number(&a, "--threads", threads_text, processors < 1 ? 1 : processors > 16 ? 16 : processors, 1, 16, &threads))
@@ -253,7 +263,7 @@ int verb_eval(int argc, char **argv)
     if (!e) e = each_line(&v.call, qrels, take_judgement, &r);
     if (!e && r.n) qsort(r.rows, (size_t)r.n, sizeof *r.rows, by_query);
     struct collection_files f = { d.rows, q.rows, r.rows, d.n, q.n, r.n };
-    if (!e) e = in_folder(&v, &f, (enum search_mode)m, mode, threads);
+    if (!e) e = in_folder(&v, &f, m, threads);
     code = verb_close(&v, e);
     free(d.rows);
     free(q.rows);
