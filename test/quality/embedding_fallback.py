@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,26 +27,33 @@ def call(base, method, path, body=None, token=None):
     r.add_header("Content-Type", "application/json")
     if token:
         r.add_header("Authorization", "Bearer " + token)
-    with urllib.request.urlopen(r, timeout=60) as reply:
+    try:
+        reply = urllib.request.urlopen(r, timeout=60)
+    except urllib.error.HTTPError as e:
+        raise AssertionError("%s %s: %d %s" % (method, path, e.code, e.read().decode()))
+    with reply:
         return json.loads(reply.read() or b"null")
 
 
 class Server:
     def __init__(self, chiron, data, **env):
         self.log = tempfile.TemporaryFile("w+")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = "127.0.0.1:%d" % free.getsockname()[1]
+        self.base = "http://" + address
         e = dict(os.environ, LOG_FORMAT="json", **env)
-        self.child = subprocess.Popen([chiron, "serve", "--data", data, "--listen", "127.0.0.1:0"], env=e, stdout=subprocess.PIPE,
+        self.child = subprocess.Popen([chiron, "serve", "--data", data, "--listen", address], env=e, stdout=subprocess.DEVNULL,
                                       stderr=self.log, text=True)
-        self.base = None
         until = time.time() + 60
-        while not self.base and time.time() < until and self.child.poll() is None:
-            self.log.seek(0)
-            found = re.search(r"http://127\.0\.0\.1:\d+", self.log.read())
-            self.base = found and found.group(0)
-            time.sleep(0.05)
-        if not self.base:
-            self.stop()
-            sys.exit("the server did not start:\n" + self.words())
+        while time.time() < until and self.child.poll() is None:
+            try:
+                call(self.base, "GET", "/health/live")
+                return
+            except OSError:
+                time.sleep(0.05)
+        self.stop()
+        sys.exit("the server did not start:\n" + self.words())
 
     def words(self):
         self.log.seek(0)
@@ -111,7 +119,8 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     chiron = os.path.abspath(sys.argv[1])
-    fake = subprocess.Popen([sys.executable, os.path.join(HERE, "..", "fakes", "openai_provider.py"), "0"], stdout=subprocess.PIPE, text=True)
+    fake = subprocess.Popen([sys.executable, os.path.join(HERE, "..", "fakes", "openai_provider.py"), "0"],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         base = "http://127.0.0.1:%d" % int(fake.stdout.readline())
         with tempfile.TemporaryDirectory() as data:
