@@ -9,9 +9,9 @@
 
 #define CORE_LEAST      0.30f   /* a core less relevant than this answers nothing */
 #define NEAR_SHARE      0.62f   /* of the core's relevance, for a sentence that stands beside a chosen one */
-#define FAR_SHARE       0.80f   /* … for one from elsewhere */
+#define FAR_SHARE       0.74f   /* … for one from elsewhere */
 #define SENTENCES_WANTED 5      /* plain sentences */
-#define BESIDE_WANTED    3      /* … of them around the core, before other places are heard */
+#define PASSAGE_WANTED   3      /* … of one passage, so that other places are heard too */
 #define ANSWER_BYTES    900     /* no further sentence past this */
 
 struct choice {
@@ -56,6 +56,13 @@ static void take_whole(struct choice *ch, int i)
     if (p->sentences[i].lead) take_items(ch, i + 1);
 }
 
+static int said_of(const struct choice *ch, int passage)
+{
+    int n = 0;
+    for (int i = 0; i < ch->count; i++) n += ch->p->sentences[ch->core[i]].passage == passage;
+    return n;
+}
+
 int extractive_choose(const struct prompt *p, int out[EXTRACTIVE_SENTENCES_MAX])
 {
     struct choice ch = { .p = p };
@@ -71,12 +78,14 @@ int extractive_choose(const struct prompt *p, int out[EXTRACTIVE_SENTENCES_MAX])
         int pick = -1;
         float pick_score = 0;
         for (int i = 0; i < n; i++) {
-            if (ch.taken[i]) continue;
-            bool beside = (i > 0 && ch.taken[i - 1] && p->sentences[i].follows) ||
-                          (i + 1 < n && ch.taken[i + 1] && p->sentences[i + 1].follows);
-            float share = p->sentences[i].relevance / core;
+            const struct prompt_sentence *s = &p->sentences[i];
+            int said = said_of(&ch, s->passage);
+            if (ch.taken[i] || said >= PASSAGE_WANTED) continue;
+            if (said && s->passage != p->sentences[best].passage) continue;   /* another place is heard once */
+            bool beside = (i > 0 && ch.taken[i - 1] && s->follows) || (i + 1 < n && ch.taken[i + 1] && p->sentences[i + 1].follows);
+            float share = s->relevance / core;
             if (share < (beside ? NEAR_SHARE : FAR_SHARE)) continue;
-            float score = share + (beside && ch.count < BESIDE_WANTED ? 0.25f : 0);
+            float score = share + (beside ? 0.25f : 0);
             if (score > pick_score) pick = i, pick_score = score;
         }
         if (pick < 0) break;
