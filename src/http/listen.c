@@ -75,6 +75,7 @@ static struct {
 
 static atomic_int stops;                   /* how often http_stop was called */
 static atomic_bool running;                /* L.loop and L.wake may be used */
+static atomic_int stopping_now;            /* threads inside http_stop: the loop outlives them */
 
 void conn_post(struct exchange *x, unsigned what)
 {
@@ -91,8 +92,11 @@ void conn_post(struct exchange *x, unsigned what)
 
 void http_stop(void)
 {
+    /* May interrupt any thread, so no lock: close_server waits for the count instead. */
+    atomic_fetch_add(&stopping_now, 1);
     atomic_fetch_add(&stops, 1);
     if (atomic_load(&running)) ev_async_send(L.loop, &L.wake);
+    atomic_fetch_sub(&stopping_now, 1);
 }
 
 void listen_read(struct conn *k, bool on)
@@ -459,6 +463,7 @@ static void close_server(void)
 {
     struct server *s = &L.server;
     atomic_store(&running, false);
+    while (atomic_load(&stopping_now) > 0) usleep(100);
     while (L.conns) kill_conn(L.conns);
     /* Handlers that still run post to the loop: they end before it does. */
     workers_close(s->workers);
