@@ -193,7 +193,7 @@ static enum err read_records(struct call *c, struct extract_writer *w, const cha
             break;
         }
         json_error_t why;
-        json_t *v = json_loadb(p + at, n - at, JSON_DISABLE_EOF_CHECK, &why);
+        json_t *v = json_loadb(p + at, n - at, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &why);
         if (!v) return fail(c, ERR_INVALID, "line %d is not JSON: %.120s", line_of(p, at) + (why.line > 0 ? why.line - 1 : 0), why.text);
         if (!json_is_object(v)) {
             json_decref(v);

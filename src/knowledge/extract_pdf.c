@@ -38,10 +38,14 @@ struct pdf {
     bool        titled;
 };
 
+/* No page is larger than this; what claims to be, or is no number at all, stands at 0. */
+#define POINTS_MAX 1e6
+
 static double number_after(const char *s, const char *key)
 {
     const char *p = strstr(s, key);
-    return p ? strtod(p + strlen(key), NULL) : 0;
+    double v = p ? strtod(p + strlen(key), NULL) : 0;
+    return v > -POINTS_MAX && v < POINTS_MAX ? v : 0;
 }
 
 static void add_word(struct page *g, struct line *l, char *s)

@@ -22,7 +22,7 @@
 #include "store/jobs.h"
 #include "store/store.h"
 
-#define BATCH_CHUNKS   64
+#define BATCH_CHUNKS   32
 #define BATCH_PAGES    64
 #define WINDOW_TOKENS  (LIMIT_TOKENS - 2)
 #define WINDOWS_MAX    64                 /* of one chunk */
