@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SHADOWED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -41,7 +41,7 @@ void sandbox_limits(void)
     limit(RLIMIT_FSIZE, 0);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_NOFILE, 32);
-#ifndef SHADOWED   /* AddressSanitizer reserves terabytes of address space */
+#ifndef SHADOWED   /* address and thread sanitizer reserve terabytes of address space */
     limit(RLIMIT_AS, LIMIT_EXTRACT_MEMORY_BYTES);
 #endif
     signal(SIGXFSZ, SIG_IGN);
