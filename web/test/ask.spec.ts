@@ -28,9 +28,10 @@ async function said(page: Page): Promise<{ sentences: number; turn: Turn }> {
   };
 }
 
-test('a question is answered by the stream, and every citation opens exactly the cited words', async ({ visitor: page }) => {
+// One of the Markdown, one that the PDF answers page by page, one in Spanish: bytes are not characters there.
+for (const question of [QUESTION, 'My knee hurts on stairs. Can I still squat?', '¿Cuánta proteína necesito?']) test(`every citation opens exactly the cited words: ${question}`, async ({ visitor: page }) => {
   await page.evaluate(listen);
-  await ask(page, QUESTION);
+  await ask(page, question);
   const answer = await answered(page);
   const { sentences, turn } = await said(page);
   expect(sentences).toBeGreaterThan(0);
