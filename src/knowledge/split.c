@@ -174,6 +174,7 @@ static void section(struct split *s, size_t from, size_t to, size_t least, const
     size_t done = from;      /* the text up to here is in a chunk */
     while (done < to) {
         enum level level, fresh;
+        while (blank(s->text[from])) from++;
         size_t after = done > least ? done : least < reach(s, from, to) ? least : done;
         size_t end = find_end(s, from, after, reach(s, from, to), to, &level);
         if (from < done) {
