@@ -227,7 +227,9 @@ static size_t number_text(const struct word *w, char whole[WORD_BYTES])
     for (int i = 0; i < w->count; i++) {
         struct part p = w->parts[i];
         if (n + p.n + 1 > WORD_BYTES) return 0;
-        if (i > 0 && (w->joiner[i - 1] != ',' || p.n != 3)) whole[n++] = w->joiner[i - 1] == ',' ? '.' : w->joiner[i - 1];
+        char j = i > 0 ? w->joiner[i - 1] : 0;
+        bool mark = j == ',' || j == '\'';           /* of thousands before three digits, else of the fraction */
+        if (j && !(mark && p.n == 3)) whole[n++] = mark ? '.' : j;
         memcpy(whole + n, p.s, p.n);
         n += p.n;
     }

@@ -5,6 +5,7 @@
 #include "knowledge/embed.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -108,6 +109,16 @@ static enum err run_local(struct call *c, const char *const *texts, const size_t
     return OK;
 }
 
+/* Not every compatible server normalises; the scan takes an inner product for a cosine. */
+static void make_unit(float *v, int dim)
+{
+    double sum = 0;
+    for (int i = 0; i < dim; i++) sum += (double)v[i] * (double)v[i];
+    if (!(sum > 0)) return;
+    float by = (float)(1 / sqrt(sum));
+    for (int i = 0; i < dim; i++) v[i] *= by;
+}
+
 static enum err run_remote(struct call *c, const char *const *texts, const size_t *lens, int n, const float **out, int *dim_out,
                            const char **model_out)
 {
@@ -117,9 +128,12 @@ static enum err run_remote(struct call *c, const char *const *texts, const size_
         masked[i] = text_mask_pii(c, texts[i], lens ? lens[i] : strlen(texts[i]), &count);
     }
     float *v = NULL;
+    int dim = 0;
     int64_t start = clock_mono_us();
-    enum err e = models_embed(c, masked, n, &v, dim_out, model_out);
+    enum err e = models_embed(c, masked, n, &v, &dim, model_out);
     if (e) return e;
+    for (int i = 0; i < n; i++) make_unit(v + (size_t)i * (size_t)dim, dim);
+    *dim_out = dim;
     metric_observe("chiron_model_inference_seconds", "model=\"remote\"", (double)(clock_mono_us() - start) / 1e6);
     *out = v;
     return OK;
