@@ -18,6 +18,7 @@
 #include "base/metric.h"
 #include "store/db_open.h"
 #include "store/db_sqlite.h"
+#include "store/migrate.h"
 
 enum { HASH_ROWS = 512 };
 
@@ -67,10 +68,11 @@ struct db {
     struct line     for_writer, for_reader;
 };
 
-enum err db_open(struct call *c, const char *path, struct db **out)
+/* The link that migrates becomes the writer: a creator's first request waits for every connection that is opened. */
+enum err db_open(struct call *c, const char *path, const char *schema, struct db **out)
 {
     struct link *l = NULL;
-    enum err e = link_open(c, path, LINK_WRITE, &l);
+    enum err e = schema ? migrate(c, path, schema, &l) : link_open(c, path, LINK_WRITE, &l);
     if (e) return e;
     struct db *db = calloc(1, sizeof *db);
     struct conn *w = calloc(1, sizeof *w);

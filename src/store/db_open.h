@@ -5,8 +5,9 @@
 #include "store/db.h"
 
 struct link;
-/* Opens, creating when needed. No migration. Free with db_close, when every connection has been released. */
-MUST_CHECK enum err db_open(struct call *c, const char *path, struct db **out);
+/* Opens, creating when needed, and brings it to a schema ("creator"); NULL: to none. Free with db_close, when every
+ * connection has been released. */
+MUST_CHECK enum err db_open(struct call *c, const char *path, const char *schema, struct db **out);
 void                db_close(struct db *db);                /* NULL allowed */
 const char         *db_path(struct db *db);
 /* As db_write, but waits at most wait_ms; 0: only when it is free now. */

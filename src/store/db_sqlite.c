@@ -20,11 +20,14 @@ enum { PROGRESS_OPS = 4000, COPY_PAGES = 2048 };
 #define MMAP_BYTES "67108864"
 #define WAL_KEPT_BYTES "16777216"
 
+enum { BEGIN_READ, BEGIN_WRITE, COMMIT, ROLLBACK, KEPT };
+
 struct link {
-    sqlite3     *h;
-    struct call *c;            /* whose stop flag and deadline count now; NULL: nobody's */
-    int64_t      wait_until_ms;
-    char         name[64];     /* for words: the end of the path */
+    sqlite3      *h;
+    sqlite3_stmt *kept[KEPT];  /* prepared when first used */
+    struct call  *c;           /* whose stop flag and deadline count now; NULL: nobody's */
+    int64_t       wait_until_ms;
+    char          name[64];    /* for words: the end of the path */
 };
 
 static void setup_once(void)
@@ -184,6 +187,7 @@ void link_close(struct link *l)
 {
     if (!l) return;
     l->c = NULL;
+    for (int i = 0; i < KEPT; i++) sqlite3_finalize(l->kept[i]);
     if (l->h && sqlite3_close(l->h) != SQLITE_OK) {
         fprintf(stderr, "db: %s closed with an open statement\n", l->name);
         abort();
@@ -202,11 +206,24 @@ static enum err run(struct call *c, struct link *l, const char *sql, const char 
     return rc ? sql_error(c, l, rc, doing) : OK;
 }
 
+/* Every read transaction pays for two of these; prepared once they cost a tenth. */
+static int run_kept(struct link *l, int which)
+{
+    static const char *const sql[KEPT] = { "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK" };
+    sqlite3_stmt **s = &l->kept[which];
+    int rc = *s ? SQLITE_OK : sqlite3_prepare_v3(l->h, sql[which], -1, SQLITE_PREPARE_PERSISTENT, s, NULL);
+    if (rc) return rc;
+    rc = sqlite3_step(*s);
+    int reset = sqlite3_reset(*s);
+    return rc == SQLITE_DONE ? reset : reset ? reset : rc;
+}
+
 enum err link_begin(struct call *c, struct link *l, bool write, int64_t wait_ms)
 {
     l->c = c;
     l->wait_until_ms = clock_mono_ms() + wait_ms;
-    enum err e = run(c, l, write ? "BEGIN IMMEDIATE" : "BEGIN", "cannot begin in");
+    int rc = run_kept(l, write ? BEGIN_WRITE : BEGIN_READ);
+    enum err e = rc ? sql_error(c, l, rc, "cannot begin in") : OK;
     l->wait_until_ms = clock_mono_ms() + LIMIT_SQL_WAIT_MS;
     if (e) l->c = NULL;
     return e;
@@ -215,13 +232,14 @@ enum err link_begin(struct call *c, struct link *l, bool write, int64_t wait_ms)
 enum err link_commit(struct call *c, struct link *l)
 {
     l->c = NULL; /* a commit that began is not called off */
-    return run(c, l, "COMMIT", "cannot commit to");
+    int rc = run_kept(l, COMMIT);
+    return rc ? sql_error(c, l, rc, "cannot commit to") : OK;
 }
 
 void link_rollback(struct link *l)
 {
     l->c = NULL;
-    if (!sqlite3_get_autocommit(l->h)) sqlite3_exec(l->h, "ROLLBACK", NULL, NULL, NULL);
+    if (!sqlite3_get_autocommit(l->h)) run_kept(l, ROLLBACK);
 }
 
 int64_t link_changes(struct link *l)

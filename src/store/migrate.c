@@ -169,28 +169,37 @@ static enum err nothing_pending(struct call *c, struct link *l, const char *path
     return OK;
 }
 
-enum err migrate_with(struct call *c, const char *db_path, const struct migration *list, int count)
+static enum err migrate_link(struct call *c, struct link *l, const char *db_path, const struct migration *list, int count)
 {
-    struct link *l = NULL;
     bool finished = false;
     for (int i = 0; i < count; i++)
         if (list[i].number < 1 || list[i].number > NUMBERS_MAX || (i && list[i].number <= list[i - 1].number))
             return fail(c, ERR_INTERNAL, "migration %s is out of order", list[i].name);
-    enum err e = link_open(c, db_path, LINK_MIGRATE, &l);
-    if (e) return e;
     /* Asked first without a lock: the usual start changes nothing and must not wait for a writer. */
-    e = nothing_pending(c, l, db_path, list, count, &finished);
-    if (!e && !finished) {
-        e = link_begin(c, l, true, call_left_ms(c, LIMIT_SQL_WAIT_MS));
-        if (!e) e = run_pending(c, l, db_path, list, count);
-        if (!e) e = link_commit(c, l);
-        if (e) link_rollback(l);
-    }
-    link_close(l);
+    enum err e = nothing_pending(c, l, db_path, list, count, &finished);
+    if (e || finished) return e;
+    e = link_begin(c, l, true, call_left_ms(c, LIMIT_SQL_WAIT_MS));
+    if (!e) e = run_pending(c, l, db_path, list, count);
+    if (!e) e = link_commit(c, l);
+    if (e) link_rollback(l);
     return e;
 }
 
-enum err migrate(struct call *c, const char *db_path, const char *schema)
+enum err migrate_with(struct call *c, const char *db_path, const struct migration *list, int count, struct link **out)
+{
+    struct link *l = NULL;
+    enum err e = link_open(c, db_path, LINK_MIGRATE, &l);
+    if (!e) e = migrate_link(c, l, db_path, list, count);
+    if (!e && out) e = link_script(c, l, "PRAGMA foreign_keys=ON");
+    if (e || !out) {
+        link_close(l);
+        return e;
+    }
+    *out = l;
+    return OK;
+}
+
+enum err migrate(struct call *c, const char *db_path, const char *schema, struct link **out)
 {
     const char *prefix = arena_printf(&c->mem, "schema/%s/", schema);
     int count = 0;
@@ -202,5 +211,5 @@ enum err migrate(struct call *c, const char *db_path, const char *schema)
         if (!isdigit((unsigned char)*name)) return fail(c, ERR_INTERNAL, "%s does not begin with a number", a->path);
         list[i] = (struct migration){ (int)strtol(name, NULL, 10), name, (const char *)a->data };
     }
-    return migrate_with(c, db_path, list, count);
+    return migrate_with(c, db_path, list, count, out);
 }

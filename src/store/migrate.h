@@ -4,6 +4,7 @@
 #define CHIRON_STORE_MIGRATE_H
 #include "base/call.h"
 
+struct link;
 struct migration {
     int         number;      /* "0010_documents.sql" is 10 */
     const char *name;        /* "0010_documents.sql" */
@@ -11,8 +12,9 @@ struct migration {
 };
 /* Creates the file when there is none. All pending migrations run in one transaction, after a copy of what was there
  * went to backups/ beside the file. Any number of processes may do it at once: one migrates, the others find it done.
- * ERR_CONFLICT: the file was made by a newer binary; the words name both numbers. */
-MUST_CHECK enum err migrate(struct call *c, const char *db_path, const char *schema /* "accounts", "creator" */);
+ * ERR_CONFLICT: the file was made by a newer binary; the words name both numbers.
+ * out: the link that was used, fit for writing from then on; NULL: not wanted. */
+MUST_CHECK enum err migrate(struct call *c, const char *db_path, const char *schema /* "accounts", "creator" */, struct link **out);
 /* The same with the list given: ascending numbers. */
-MUST_CHECK enum err migrate_with(struct call *c, const char *db_path, const struct migration *list, int count);
+MUST_CHECK enum err migrate_with(struct call *c, const char *db_path, const struct migration *list, int count, struct link **out);
 #endif

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,13 +19,14 @@
 #include "store/db_open.h"
 #include "store/db_sqlite.h"
 #include "store/kv_memory.h"
-#include "store/migrate.h"
 #include "store/owner.h"
 #include "store/tenant.h"
 
 const struct setting store_settings[] = {
     { 0 },
 };
+
+enum { DESCRIPTORS = LIMIT_OPEN_TENANTS * (LIMIT_TENANT_READERS + 1) * 3 + 4096 };
 
 static char       dir[PATH_MAX];
 static struct db *accounts;
@@ -59,15 +61,24 @@ static enum err refuse_unfinished(struct call *c)
     return e;
 }
 
+/* An open creator holds three descriptors per connection; the usual soft limit of 1024 would end it at a hundred. */
+static void allow_descriptors(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur >= DESCRIPTORS) return;
+    r.rlim_cur = r.rlim_max < DESCRIPTORS ? r.rlim_max : DESCRIPTORS;
+    setrlimit(RLIMIT_NOFILE, &r);
+}
+
 enum err store_open(struct call *c, const char *data_dir)
 {
     assert(!accounts);
     link_setup();
+    allow_descriptors();
     enum err e = *data_dir ? make_folders(c, data_dir) : fail(c, ERR_INVALID, "the data folder has no name");
     if (!e) e = refuse_unfinished(c);
     const char *path = arena_printf(&c->mem, "%s/accounts.db", dir);
-    if (!e) e = migrate(c, path, "accounts");
-    if (!e) e = db_open(c, path, &accounts);
+    if (!e) e = db_open(c, path, "accounts", &accounts);
     if (!e) e = owner_open(c);
     if (e) store_close();
     return e;

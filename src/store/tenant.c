@@ -19,7 +19,6 @@
 #include "base/id.h"
 #include "base/metric.h"
 #include "store/db_open.h"
-#include "store/migrate.h"
 #include "store/store.h"
 
 enum { ROWS = 1024 };
@@ -124,8 +123,7 @@ static enum err open_file(struct call *c, const char *id, const char *dir, bool 
     struct db *db = NULL;
     const char *path = arena_printf(&c->mem, "%s/creator.db", dir);
     if (!creating && access(path, F_OK)) return fail(c, ERR_CORRUPT, "the database of creator %s is missing", id);
-    enum err e = migrate(c, path, "creator");
-    if (!e) e = db_open(c, path, &db);
+    enum err e = db_open(c, path, "creator", &db);
     if (!e) e = check_owner(c, db, id, creating);
     if (e) {
         db_close(db);

@@ -47,7 +47,7 @@ static int set_up(void **state)
     folder_new(dir);
     call_init(&c);
     link_setup();
-    assert_ok(&c, db_open(&c, arena_printf(&c.mem, "%s/t.db", dir), &db));
+    assert_ok(&c, db_open(&c, arena_printf(&c.mem, "%s/t.db", dir), NULL, &db));
     change("CREATE TABLE note(id TEXT PRIMARY KEY, text TEXT, n INTEGER, x REAL, raw BLOB)");
     change("CREATE TABLE line(id INTEGER PRIMARY KEY, note_id TEXT NOT NULL REFERENCES note(id))");
     return 0;
@@ -326,7 +326,7 @@ static void a_writer_elsewhere_is_waited_for(void **state)
     (void)state;
     struct db *other = NULL;
     struct conn *w = NULL, *mine = NULL;
-    assert_ok(&c, db_open(&c, db_path(db), &other));
+    assert_ok(&c, db_open(&c, db_path(db), NULL, &other));
     assert_ok(&c, db_write(&c, other, &w));
     int64_t began = clock_mono_ms();
     assert_int_equal(db_write_within(&c, db, 120, &mine), ERR_BUSY);
@@ -378,7 +378,7 @@ static void a_damaged_file_is_said_to_be_damaged(void **state)
     FILE *f = fopen(path, "wb");
     for (int i = 0; i < 4096; i++) fputc('x', f);
     fclose(f);
-    assert_int_equal(db_open(&c, path, &bad), ERR_CORRUPT);
+    assert_int_equal(db_open(&c, path, NULL, &bad), ERR_CORRUPT);
     assert_non_null(strstr(c.err_text, "bad.db"));
     call_forgive(&c);
 }

@@ -52,7 +52,7 @@ static int64_t number(const char *sql_literal)
     struct db *db = NULL;
     struct conn *r = NULL;
     int64_t n = -1;
-    assert_ok(&c, db_open(&c, path, &db));
+    assert_ok(&c, db_open(&c, path, NULL, &db));
     assert_ok(&c, db_read(&c, db, &r));
     assert_ok(&c, db_get_int(&c, r, 0, &n, sql_literal));
     db_release(&r);
@@ -73,23 +73,23 @@ static int copies(void)
 static void an_empty_database_reaches_the_newest_version(void **state)
 {
     (void)state;
-    assert_ok(&c, migrate_with(&c, path, steps, 3));
+    assert_ok(&c, migrate_with(&c, path, steps, 3, NULL));
     assert_int_equal(number("SELECT max(number) FROM schema_version"), 20);
     assert_int_equal(number("SELECT count(*) FROM a"), 2);
     assert_int_equal(number("SELECT count(*) FROM sqlite_master WHERE name = 'only_sqlite'"), 1);
     assert_int_equal(number("SELECT count(*) FROM sqlite_master WHERE name = 'only_pg'"), 0);
     assert_int_equal(copies(), 0); /* there was nothing to keep */
-    assert_ok(&c, migrate_with(&c, path, steps, 3));
+    assert_ok(&c, migrate_with(&c, path, steps, 3, NULL));
     assert_int_equal(number("SELECT count(*) FROM schema_version"), 3);
 }
 
 static void the_schemas_of_the_product_apply(void **state)
 {
     (void)state;
-    assert_ok(&c, migrate(&c, path, "creator"));
+    assert_ok(&c, migrate(&c, path, "creator", NULL));
     assert_true(number("SELECT count(*) FROM schema_version") >= 2);
     path = arena_printf(&c.mem, "%s/accounts.db", dir);
-    assert_ok(&c, migrate(&c, path, "accounts"));
+    assert_ok(&c, migrate(&c, path, "accounts", NULL));
     assert_int_equal(number("SELECT count(*) FROM creator"), 0);
 }
 
@@ -102,7 +102,7 @@ static void a_copy_is_made_first_and_three_are_kept(void **state)
         snprintf(sql[i], sizeof sql[i], "CREATE TABLE t%d(x INTEGER);", i);
         many[i] = (struct migration){ i + 1, "000x_t.sql", sql[i] };
     }
-    for (int i = 1; i <= 7; i++) assert_ok(&c, migrate_with(&c, path, many, i));
+    for (int i = 1; i <= 7; i++) assert_ok(&c, migrate_with(&c, path, many, i, NULL));
     assert_int_equal(number("SELECT count(*) FROM schema_version"), 7);
     assert_int_equal(copies(), LIMIT_SCHEMA_BACKUPS);
     DIR *d = opendir(arena_printf(&c.mem, "%s/backups", dir));
@@ -120,14 +120,14 @@ static void a_failing_migration_changes_nothing(void **state)
 {
     (void)state;
     struct migration bad[] = { steps[0], { 2, "0002_x.sql", "CREATE TABLE good(x); INSERT INTO nothing VALUES (1);" } };
-    assert_ok(&c, migrate_with(&c, path, bad, 1));
-    assert_int_equal(migrate_with(&c, path, bad, 2), ERR_INTERNAL);
+    assert_ok(&c, migrate_with(&c, path, bad, 1, NULL));
+    assert_int_equal(migrate_with(&c, path, bad, 2, NULL), ERR_INTERNAL);
     assert_non_null(strstr(c.err_text, "nothing"));
     call_forgive(&c);
     assert_int_equal(number("SELECT count(*) FROM sqlite_master WHERE name = 'good'"), 0);
     assert_int_equal(number("SELECT max(number) FROM schema_version"), 1);
     struct migration dangling[] = { steps[0], { 3, "0003_x.sql", "CREATE TABLE z(x REFERENCES a(x)); INSERT INTO z VALUES (99);" } };
-    assert_int_equal(migrate_with(&c, path, dangling, 2), ERR_CORRUPT);
+    assert_int_equal(migrate_with(&c, path, dangling, 2, NULL), ERR_CORRUPT);
     call_forgive(&c);
     assert_int_equal(number("SELECT max(number) FROM schema_version"), 1);
 }
@@ -135,13 +135,13 @@ static void a_failing_migration_changes_nothing(void **state)
 static void a_newer_schema_is_refused_with_both_numbers(void **state)
 {
     (void)state;
-    assert_ok(&c, migrate_with(&c, path, steps, 3));
-    assert_int_equal(migrate_with(&c, path, steps, 2), ERR_CONFLICT);
+    assert_ok(&c, migrate_with(&c, path, steps, 3, NULL));
+    assert_int_equal(migrate_with(&c, path, steps, 2, NULL), ERR_CONFLICT);
     assert_non_null(strstr(c.err_text, "20"));
     assert_non_null(strstr(c.err_text, "5"));
     call_forgive(&c);
     const struct migration without[] = { steps[0], steps[2] };
-    assert_int_equal(migrate_with(&c, path, without, 2), ERR_CONFLICT);
+    assert_int_equal(migrate_with(&c, path, without, 2, NULL), ERR_CONFLICT);
     assert_non_null(strstr(c.err_text, "migration 5"));
     call_forgive(&c);
 }
@@ -151,8 +151,8 @@ static void a_number_that_arrives_late_is_applied(void **state)
     (void)state;
     const struct migration early[] = { steps[0], { 20, "0020_d.sql", "CREATE TABLE d(x);" } };
     const struct migration all[] = { steps[0], steps[1], early[1] };
-    assert_ok(&c, migrate_with(&c, path, early, 2));
-    assert_ok(&c, migrate_with(&c, path, all, 3));
+    assert_ok(&c, migrate_with(&c, path, early, 2, NULL));
+    assert_ok(&c, migrate_with(&c, path, all, 3, NULL));
     assert_int_equal(number("SELECT count(*) FROM schema_version"), 3);
 }
 
@@ -166,7 +166,7 @@ static void many_processes_migrate_at_once(void **state)
         if (pids[i]) continue;
         struct call own;
         call_init(&own);
-        enum err e = migrate_with(&own, path, steps, 3);
+        enum err e = migrate_with(&own, path, steps, 3, NULL);
         if (e) fprintf(stderr, "%s\n", own.err_text);
         _exit(e ? 1 : 0);
     }
