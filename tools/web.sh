@@ -13,11 +13,16 @@ PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1; export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD
 npm_config_update_notifier=false; export npm_config_update_notifier
 die() { echo "web: $*" >&2; exit 1; }
 
+# Set-up leaves a node in the cache where the system's is missing or too old.
+fetched=${XDG_CACHE_HOME:-$HOME/.cache}/chiron/node/bin
+new_enough() {
+    command -v npm >/dev/null &&
+        node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
+}
+
 install() {
-    command -v node >/dev/null && command -v npm >/dev/null ||
-        die "node 20.19 or newer with npm is needed (or build without the page: make NO_WEB=1)"
-    node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
-        die "node $(node --version) is too old, 20.19 is needed (or build without the page: make NO_WEB=1)"
+    if ! new_enough && [ -x "$fetched/npm" ]; then PATH=$fetched:$PATH; export PATH; fi
+    new_enough || die "node 20.19 or 22.12 or newer is needed, with npm (make setup fetches one; make NO_WEB=1 does without)"
     mkdir -p "$(dirname "$log")"
     want=$(sha256sum web/package-lock.json web/.npmrc | sha256sum | cut -d' ' -f1)
     [ "$(cat web/node_modules/.chiron-lock 2>/dev/null || true)" = "$want" ] && return

@@ -4,6 +4,7 @@ import { defineConfig } from '@playwright/test';
 
 export default defineConfig({
   testDir: 'test',
+  globalSetup: './test/ready.ts',
   outputDir: '../build/web-test',
   fullyParallel: false,
   workers: 1,
