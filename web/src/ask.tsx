@@ -104,7 +104,7 @@ export function Ask({ me, fresh }: { me: Me; fresh: boolean }) {
         <div className="welcome">
           {fresh && <p className="note note-good"><Icon name="check" size={16} />{w.start.welcome}</p>}
           <h1>{w.ask.heading(me.coach?.name || 'Chiron')}</h1>
-          <p className="lead">{me.coach?.description || w.ask.lead}</p>
+          <p className="lead" lang={me.coach?.description ? me.coach.language || undefined : undefined}>{me.coach?.description || w.ask.lead}</p>
         </div>
       ) : (
         <div className="conversation">

@@ -7,6 +7,7 @@ import type { Range } from './bytes.ts';
 interface Line { kind: 'p' | 'h' | 'li'; start: number; end: number; hash: number }
 const BLOCKS_PER_SECTION = 40;
 const WRAPPED_FROM = 45;
+const TITLE_MOST = 64;
 
 /** Lines that a page's width broke flow together again; the newline stays as a space of the same length. */
 function cut(text: string): Line[] {
@@ -36,6 +37,12 @@ function cut(text: string): Line[] {
     }
     start = end + 1;
   }
+  // Formats without signs for headings leave them as short lines of their own above a paragraph.
+  out.forEach((line, i) => {
+    const next = out[i + 1];
+    if (line.kind !== 'p' || next?.kind !== 'p' || line.end - line.start > TITLE_MOST || next.end - next.start <= TITLE_MOST) return;
+    if (/^[\p{Lu}\p{N}¿¡].*[^.,;:…]\s*$/u.test(text.slice(line.start, line.end))) line.kind = 'h';
+  });
   return out;
 }
 
