@@ -60,6 +60,8 @@ test-live: all ; @tools/test.sh $(B) live
 # NO_WEB: the page is tested in the real binary. One build folder each for address and thread sanitizer.
 asan tsan:
 	@$(MAKE) --no-print-directory B=$(B)/$@ NO_WEB=1 SETUP_DONE=1 CFLAGS="$(SAN_$@)" unit replays
+tsan-binary:
+	@$(MAKE) --no-print-directory B=$(B)/tsan NO_WEB=1 SETUP_DONE=1 CFLAGS="$(SAN_tsan)" $(B)/tsan/chiron
 fuzzers:
 	@$(MAKE) --no-print-directory B=$(B)/fuzzer NO_WEB=1 SETUP_DONE=1 CC=clang-14 CFLAGS="$(SAN_fuzz)" FUZZ_MAIN=-fsanitize=fuzzer replays
 $(B)/unit/%: test/unit/%.c $(B)/libchiron.a
@@ -83,4 +85,4 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 format: ; clang-format-14 -i $$(git ls-files 'src/*.[ch]' 'test/*.[ch]')
 clean: ; rm -rf $(B) web/dist web/node_modules
-.PHONY: all setup web run test test-unit test-live unit check race fuzz bench asan tsan fuzzers replays format clean
+.PHONY: all setup web run test test-unit test-live unit check race fuzz bench asan tsan tsan-binary fuzzers replays format clean

@@ -4,7 +4,7 @@
 #   unit     test/unit/* and the fuzz corpora under address and undefined-behaviour sanitizer
 #   api      test/api/*.test against BUILD/chiron          quality  test/quality/*, each run as: FILE BUILD/chiron
 #   web      the page's Playwright tests                   live     test/live/*, as quality, against real servers
-#   race     test/unit/* under thread sanitizer            fuzz     each target FUZZ_SECONDS (60) with libFuzzer
+#   race     unit and api under thread sanitizer           fuzz     each target FUZZ_SECONDS (60) with libFuzzer
 # A program that exits 77 was skipped and says why. The last line is the count; the exit code is 1 when anything failed.
 # Everything runs in process groups of its own that are ended here, whatever happens.
 set -u
@@ -109,7 +109,7 @@ api() {
     set -- test/api/*.test
     [ -f "$1" ] || return 0
     say "-- API scenarios"
-    group 1800 "$work/log" tools/api_test.py "$b/chiron" "$@"
+    group 1800 "$work/log" tools/api_test.py "${binary:-$b/chiron}" "$@"
     grep -v '^api: ' "$work/log"
     n=$(sed -n 's/^api: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$work/log")
     # shellcheck disable=SC2086
@@ -150,7 +150,7 @@ tools/setup.sh test $([ -z "${NO_WEB:-}" ] || echo noweb) || exit 1
 case $mode in
 all) unit asan; corpora; api; folder quality; web ;;
 unit) unit asan; corpora ;;
-race) unit tsan ;;
+race) unit tsan; binary=$b/tsan/chiron; CHIRON_SLOW=10; export CHIRON_SLOW; if make --no-print-directory -s B="$b" tsan-binary; then api; else count 0 1 0; fi ;;
 api | web | fuzz) "$mode" ;;
 quality | live) folder "$mode" ;;
 *) say "usage: test.sh BUILD [all|unit|api|quality|web|live|race|fuzz]" >&2; exit 2 ;;
