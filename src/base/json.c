@@ -36,7 +36,7 @@ static void lead(struct json_out *j, const char *name)
 
 static void begin(struct json_out *j, const char *name, char kind)
 {
-    assert(j->depth < LIMIT_JSON_DEPTH);
+    assert(j->depth < JSON_OUT_DEPTH);
     lead(j, name);
     j->kind[j->depth] = kind;
     j->some[j->depth] = false;

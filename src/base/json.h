@@ -13,11 +13,13 @@
 #include "base/buf.h"
 #include "base/call.h"
 
+/* Any value that was read may stand inside a reply's own levels. */
+enum { JSON_OUT_DEPTH = LIMIT_JSON_DEPTH + 32 };
 struct json_out {
     struct buf *to;
     int         depth;
-    char        kind[LIMIT_JSON_DEPTH];   /* '{' or '[' per level */
-    bool        some[LIMIT_JSON_DEPTH];   /* a comma is due */
+    char        kind[JSON_OUT_DEPTH];     /* '{' or '[' per level */
+    bool        some[JSON_OUT_DEPTH];     /* a comma is due */
 };
 
 void json_out_init(struct json_out *j, struct buf *to);

@@ -185,6 +185,16 @@ static void depth_is_bounded(void **state)
     memset(text, '[', (size_t)n);
     memset(text + n, ']', (size_t)n);
     assert_int_equal(parse(text, 2 * (size_t)n, words), OK);
+    struct call c;
+    json_t *v = NULL;
+    call_init(&c);
+    assert_int_equal(json_parse(&c, text, 2 * (size_t)n, &v), OK);
+    for (int i = 0; i < 10; i++) json_begin_array(&j, NULL);
+    json_put_value(&j, NULL, v); /* the deepest value that can be read fits into a reply */
+    for (int i = 0; i < 10; i++) json_end(&j);
+    assert_int_equal(b.len, 2 * (size_t)n + 20);
+    json_decref(v);
+    call_dispose(&c);
     memset(text, '[', (size_t)n + 1);
     memset(text + n + 1, ']', (size_t)n + 1);
     assert_int_equal(parse(text, 2 * (size_t)n + 2, words), ERR_BAD_REQUEST);
