@@ -35,19 +35,26 @@ struct staging {
     int         count, room;
 };
 
+/* An archive kept in the data folder is not put into the next one. */
+static bool is_archive(const struct staging *s, const char *rel)
+{
+    size_t n = strlen(rel);
+    return !*s->into && !strchr(rel, '/') && ((n > 4 && !strcmp(rel + n - 4, ".tar")) || (n > 5 && !strcmp(rel + n - 5, ".part")));
+}
+
 /* A second name for the file: whatever happens to the first one, its bytes stay for as long as the backup takes. */
 static enum err stage_file(struct call *c, void *arg, const char *rel, const struct stat *st)
 {
     struct staging *s = arg;
     char from[FOLDER_PATH_BYTES], to[FOLDER_PATH_BYTES];
     (void)st;
+    if (is_archive(s, rel)) return OK;
     int n = snprintf(from, sizeof from, "%s/%s", s->from, rel), m = snprintf(to, sizeof to, "%s/%s%s", s->path, s->into, rel);
     if (n >= FOLDER_PATH_BYTES || m >= FOLDER_PATH_BYTES) return fail(c, ERR_INVALID, "the path of %s is too long", rel);
     enum err e = folder_make_for(c, to);
     if (!e) e = call_check(c);
     if (e) return e;
-    if (!link(from, to) || errno == ENOENT) return OK; /* gone since: whoever removed it also removed its row */
-    return fail(c, ERR_IO, "cannot link %s: %s", from, strerror(errno));
+    return folder_link(c, from, to); /* gone since: whoever removed it also removed its row */
 }
 
 static enum err stage_creator(struct call *c, struct staging *s, const char *id)

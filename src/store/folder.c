@@ -106,6 +106,32 @@ enum err folder_empty(struct call *c, const char *path, bool *exists_out, bool *
     return OK;
 }
 
+static enum err copy_file(struct call *c, const char *from, const char *to)
+{
+    enum { PIECE = 64 * 1024 };
+    char piece[PIECE];
+    ssize_t n = 0;
+    int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), out = -1;
+    if (in < 0) return errno == ENOENT ? OK : fail(c, ERR_IO, "cannot read %s: %s", from, strerror(errno));
+    enum err e = OK;
+    out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (out < 0) e = fail(c, ERR_IO, "cannot create %s: %s", to, strerror(errno));
+    while (!e && (n = read(in, piece, sizeof piece)) > 0)
+        for (ssize_t at = 0, done; !e && at < n; at += done)
+            if ((done = write(out, piece + at, (size_t)(n - at))) <= 0) e = fail(c, ERR_IO, "cannot write %s: %s", to, strerror(errno));
+    if (!e && n < 0) e = fail(c, ERR_IO, "cannot read %s: %s", from, strerror(errno));
+    if (out >= 0) close(out);
+    close(in);
+    return e;
+}
+
+enum err folder_link(struct call *c, const char *from, const char *to)
+{
+    if (!link(from, to) || errno == ENOENT) return OK;
+    bool no_links = errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK || errno == EXDEV || errno == ENOSYS;
+    return no_links ? copy_file(c, from, to) : fail(c, ERR_IO, "cannot link %s: %s", from, strerror(errno));
+}
+
 static int drop_one(const char *path, const struct stat *st, int flag, struct FTW *at)
 {
     (void)st;

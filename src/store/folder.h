@@ -15,5 +15,7 @@ MUST_CHECK enum err folder_make(struct call *c, const char *path);         /* 07
 MUST_CHECK enum err folder_make_for(struct call *c, const char *file);     /* the folder a file is in */
 MUST_CHECK enum err folder_sync(struct call *c, const char *path);
 MUST_CHECK enum err folder_empty(struct call *c, const char *path, bool *exists_out, bool *empty_out);
+/* A second name for a file, or a copy where the file system has no such thing. A file that is gone is none of both: OK. */
+MUST_CHECK enum err folder_link(struct call *c, const char *from, const char *to);
 void folder_drop(const char *path);                                        /* with all that is in it; best effort */
 #endif

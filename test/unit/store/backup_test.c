@@ -114,6 +114,17 @@ static void what_was_backed_up_is_there_after_a_restore(void **state)
     assert_int_not_equal(access(at(back, "new/place/creators/anna/.unfinished"), F_OK), 0);
 }
 
+static void an_archive_in_the_data_folder_is_not_archived(void **state)
+{
+    (void)state;
+    const char *tar = at(dir, "data/all.tar");
+    assert_ok(&c, store_backup(&c, tar));
+    assert_ok(&c, store_backup(&c, at(dir, "second.tar")));
+    assert_ok(&c, store_restore(&c, at(dir, "second.tar"), back));
+    assert_int_not_equal(access(at(back, "all.tar"), F_OK), 0);
+    assert_int_equal(access(at(back, "jwt.key"), F_OK), 0);
+}
+
 static void an_empty_folder_is_filled_and_a_used_one_refused(void **state)
 {
     (void)state;
@@ -293,6 +304,7 @@ int main(void)
     log_open(LOG_ERROR, 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_backed_up_is_there_after_a_restore, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_archive_in_the_data_folder_is_not_archived, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_folder_is_filled_and_a_used_one_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_half_restored_folder_is_not_opened, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_archive_is_refused_and_leaves_nothing, set_up, tear_down),
