@@ -15,7 +15,7 @@
 #include "knowledge/search_store.h"
 
 #define CONTEXT_MIN_COSINE 0.25f   /* unrelated text lies below this with the default model; related text above */
-#define CONTEXT_WEAK_COSINE 0.10f  /* a word in common does not save what means something else altogether (CRE-027) */
+#define CONTEXT_WEAK_COSINE 0.22f  /* a word in common does not save what means something else altogether (CRE-027) */
 
 /* RAG-008: one source may stand for several stored types. */
 static const struct { const char *source, *type; } sources[] = {

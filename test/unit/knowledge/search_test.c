@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/metric.h"
@@ -389,6 +390,24 @@ static void a_batch_is_the_same_as_its_texts_one_by_one_RAG_022(void **s)
     }
 }
 
+static void a_batch_of_256_costs_less_than_256_single_calls_RAG_022(void **s)
+{
+    (void)s;
+    need_model();
+    enum { N = 256 };
+    const char *texts[N], *name = NULL;
+    const float *v = NULL;
+    int dim = 0;
+    for (int i = 0; i < N; i++) texts[i] = arena_printf(&c.mem, "batched text number %d", i);
+    clock_t start = clock();
+    assert_ok(&c, embed_texts(&c, texts, NULL, N, &v, &dim, &name));
+    clock_t batch = clock() - start;
+    for (int i = 0; i < N; i++) texts[i] = arena_printf(&c.mem, "single text number %d", i);
+    start = clock();
+    for (int i = 0; i < N; i++) assert_ok(&c, embed_text(&c, texts[i], strlen(texts[i]), &v, &dim, &name));
+    assert_true(batch < clock() - start);
+}
+
 static void a_stored_embedding_has_its_nine_fields_and_is_its_users_content_RAG_004_RAG_011(void **s)
 {
     (void)s;
@@ -663,6 +682,7 @@ int main(void)
         T(a_later_vector_of_a_chunk_replaces_the_first),
         T(the_same_text_is_embedded_once_until_it_expires_RAG_023),
         T(a_batch_is_the_same_as_its_texts_one_by_one_RAG_022),
+        T(a_batch_of_256_costs_less_than_256_single_calls_RAG_022),
         T(a_stored_embedding_has_its_nine_fields_and_is_its_users_content_RAG_004_RAG_011),
         T(bad_questions_are_refused_with_words),
         T(the_best_candidate_comes_first_wherever_it_stood_RAG_006),
