@@ -1,6 +1,6 @@
-/* chiron ingest: files and folders into a creator's knowledge, one after the other, with the same jobs the server runs. A
- * file is copied in, never moved. What cannot be read is said and the rest goes on; inside a folder, files of other kinds
- * are passed over with a line. An interrupted file leaves nothing behind; what was finished before it stays. */
+/* chiron ingest: files and folders into a creator's knowledge, one after the other, with the same jobs the server runs.
+ * A file is copied in, never moved. What cannot be read is said and the rest goes on; inside a folder, files of other
+ * kinds are passed over with a line. An interrupted file leaves nothing behind; what was finished before it stays. */
 /* SPDX-License-Identifier: MIT */
 #include <dirent.h>
 #include <errno.h>
@@ -26,17 +26,17 @@
 
 struct file {
     char *path;
-    bool  from_folder;
+    bool from_folder;
 };
 struct files {
     struct file *list;
-    int          count;
+    int count;
 };
 struct outcome {
     const char *path, *document_id, *title, *error;
-    enum err    err;
-    int         pages, chunks;
-    bool        known, passed_over;
+    enum err err;
+    int pages, chunks;
+    bool known, passed_over;
 };
 
 /* ---- which files ---- */
@@ -76,7 +76,8 @@ static enum err add_path(struct call *c, struct files *f, const char *path, int 
 {
     struct stat st;
     /* Inside a folder a link is not followed: it may lead out of it, or round in it. */
-    if ((depth ? lstat(path, &st) : stat(path, &st)) != 0) return fail(c, ERR_NOT_FOUND, "cannot read %s: %s", path, strerror(errno));
+    if ((depth ? lstat(path, &st) : stat(path, &st)) != 0)
+        return fail(c, ERR_NOT_FOUND, "cannot read %s: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode)) return add_folder(c, f, path, depth + 1);
     if (depth && !S_ISREG(st.st_mode)) return OK;
     if (f->count == FILES_MAX) return fail(c, ERR_TOO_LARGE, "more than %d files", FILES_MAX);
@@ -87,8 +88,8 @@ static enum err add_path(struct call *c, struct files *f, const char *path, int 
 /* ---- the bar ---- */
 
 struct bar {
-    const char        *creator, *name, *job_id;
-    atomic_bool        over;
+    const char *creator, *name, *job_id;
+    atomic_bool over;
 };
 
 static void draw(const struct bar *b, const struct job *k, struct call *c)
@@ -197,11 +198,16 @@ static void ingest_file(struct verb_env *v, const struct file *f, const struct i
 
 static void print_line(const struct outcome *o)
 {
-    if (o->passed_over) fprintf(stderr, "%s: passed over: %s\n", o->path, o->error);
-    else if (o->err && o->err != ERR_CANCELLED) fprintf(stderr, "chiron ingest: %s: %s\n", o->path, o->error);
-    else if (!o->err && o->known) printf("%s\t%s\talready known\t%d chunks\n", o->document_id, o->path, o->chunks);
-    else if (!o->err && o->pages) printf("%s\t%s\t%d pages\t%d chunks\n", o->document_id, o->path, o->pages, o->chunks);
-    else if (!o->err) printf("%s\t%s\t%d chunks\n", o->document_id, o->path, o->chunks);
+    if (o->passed_over)
+        fprintf(stderr, "%s: passed over: %s\n", o->path, o->error);
+    else if (o->err && o->err != ERR_CANCELLED)
+        fprintf(stderr, "chiron ingest: %s: %s\n", o->path, o->error);
+    else if (!o->err && o->known)
+        printf("%s\t%s\talready known\t%d chunks\n", o->document_id, o->path, o->chunks);
+    else if (!o->err && o->pages)
+        printf("%s\t%s\t%d pages\t%d chunks\n", o->document_id, o->path, o->pages, o->chunks);
+    else if (!o->err)
+        printf("%s\t%s\t%d chunks\n", o->document_id, o->path, o->chunks);
     fflush(stdout);
 }
 
@@ -258,7 +264,8 @@ static enum err ingest_all(struct verb_env *v, const struct verb_args *a, const 
 
 int verb_ingest(int argc, char **argv)
 {
-    const char *creator = NULL, *title = NULL, *type = NULL, *user = NULL, *language = NULL, *unit = NULL, *replace = NULL;
+    const char *creator = NULL, *title = NULL, *type = NULL, *user = NULL, *language = NULL, *unit = NULL,
+               *replace = NULL;
     const struct verb_flag flags[] = {
         { "--creator", NULL, "C", &creator, NULL, "whose knowledge; made when it is missing" },
         { "--title", NULL, "T", &title, NULL, "the document's title (else found in it)" },
@@ -277,7 +284,9 @@ int verb_ingest(int argc, char **argv)
                          flags, &a);
     if (code != VERB_GO) return code;
     if (!creator || a.count == 0) return verb_usage(&a, "--creator and at least one PATH are needed");
-    struct ingest_opts o = { .title = title, .content_type = type, .user_id = user, .language = language, .unit = unit, .replace_id = replace };
+    struct ingest_opts o = {
+        .title = title, .content_type = type, .user_id = user, .language = language, .unit = unit, .replace_id = replace
+    };
     struct verb_env v;
     enum err e = verb_open(&v, &a, VERB_KNOWLEDGE | VERB_CREATE, creator);
     if (!e) e = ingest_all(&v, &a, &o);

@@ -41,7 +41,8 @@ static enum err check_metadata(struct call *c, const char *text, const char **ou
     json_t *v = NULL;
     *out = "{}";
     if (!text || !*text) return OK;
-    if (strlen(text) > LIMIT_METADATA_BYTES) return fail_field(c, "metadata", "metadata has over %d bytes", LIMIT_METADATA_BYTES);
+    if (strlen(text) > LIMIT_METADATA_BYTES)
+        return fail_field(c, "metadata", "metadata has over %d bytes", LIMIT_METADATA_BYTES);
     enum err e = json_parse(c, text, strlen(text), &v);
     if (e) return e;
     bool object = json_is_object(v);
@@ -72,13 +73,18 @@ static enum err check_options(struct call *c, const struct ingest_opts *o, struc
     t->size = o->chunk_size ? o->chunk_size : LIMIT_CHUNK_CHARS;
     t->overlap = o->chunk_overlap ? o->chunk_overlap : LIMIT_CHUNK_OVERLAP_CHARS;
     if (!o->chunk_overlap && t->overlap >= t->size) t->overlap = t->size / 5;
-    if (!id_valid(t->content_type)) return fail_field(c, "content_type", "content_type must be a name of letters, digits and . _ : @ -");
-    if (*t->user_id && !id_valid(t->user_id)) return fail_field(c, "user_id", "user_id must be an id of letters, digits and . _ : @ -");
-    if (*t->language && !is_language(t->language)) return fail_field(c, "language", "language must be a code like en or es");
-    if (strcmp(t->unit, "characters") != 0 && strcmp(t->unit, "tokens") != 0) return fail_field(c, "unit", "unit must be characters or tokens");
+    if (!id_valid(t->content_type))
+        return fail_field(c, "content_type", "content_type must be a name of letters, digits and . _ : @ -");
+    if (*t->user_id && !id_valid(t->user_id))
+        return fail_field(c, "user_id", "user_id must be an id of letters, digits and . _ : @ -");
+    if (*t->language && !is_language(t->language))
+        return fail_field(c, "language", "language must be a code like en or es");
+    if (strcmp(t->unit, "characters") != 0 && strcmp(t->unit, "tokens") != 0)
+        return fail_field(c, "unit", "unit must be characters or tokens");
     if (t->size < CHUNK_SIZE_MIN || t->size > CHUNK_SIZE_MAX)
         return fail_field(c, "chunk_size", "chunk_size must be %d to %d", CHUNK_SIZE_MIN, CHUNK_SIZE_MAX);
-    if (t->overlap < 0 || t->overlap * 2 > t->size) return fail_field(c, "chunk_overlap", "chunk_overlap must be 0 to half of chunk_size");
+    if (t->overlap < 0 || t->overlap * 2 > t->size)
+        return fail_field(c, "chunk_overlap", "chunk_overlap must be 0 to half of chunk_size");
     return OK;
 }
 
@@ -94,7 +100,8 @@ static const char *name_of(struct call *c, const struct ingest_task *t)
 static enum err make_folder(struct call *c)
 {
     const char *folder = arena_printf(&c->mem, "%s/files", tenant_dir(c->tenant));
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST) return fail(c, ERR_IO, "cannot make the folder for documents: %s", strerror(errno));
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+        return fail(c, ERR_IO, "cannot make the folder for documents: %s", strerror(errno));
     return OK;
 }
 
@@ -151,8 +158,10 @@ enum err document_import(struct call *c, const char *path, const char **out)
     e = fd < 0 ? fail(c, ERR_IO, "cannot write the file: %s", strerror(errno)) : copy(c, in, fd);
     close(in);
     if (fd >= 0) close(fd);
-    if (e) (void)unlink(to);
-    else *out = to;
+    if (e)
+        (void)unlink(to);
+    else
+        *out = to;
     return e;
 }
 
@@ -199,8 +208,8 @@ static enum err queue(struct call *c, const struct ingest_task *t, bool replace,
     return e;
 }
 
-static enum err add(struct call *c, const char *path, const struct ingest_opts *o, struct ingest_task *t, const char **document_id_out,
-                    const char **job_id_out, bool *known_out)
+static enum err add(struct call *c, const char *path, const struct ingest_opts *o, struct ingest_task *t,
+                    const char **document_id_out, const char **job_id_out, bool *known_out)
 {
     char sha[65], id[ID_BYTES];
     const char *mine = NULL, *known = NULL, *job = NULL;
@@ -228,8 +237,8 @@ static enum err add(struct call *c, const char *path, const struct ingest_opts *
     return OK;
 }
 
-enum err document_add_file(struct call *c, const char *path, const struct ingest_opts *o, const char **document_id_out, const char **job_id_out,
-                           bool *known_out)
+enum err document_add_file(struct call *c, const char *path, const struct ingest_opts *o, const char **document_id_out,
+                           const char **job_id_out, bool *known_out)
 {
     struct ingest_task t = { 0 };
     struct media m;
@@ -242,14 +251,16 @@ enum err document_add_file(struct call *c, const char *path, const struct ingest
     return add(c, path, o, &t, document_id_out, job_id_out, known_out);
 }
 
-enum err document_add_text(struct call *c, const char *text, size_t n, const struct ingest_opts *o, const char **document_id_out,
-                           const char **job_id_out, bool *known_out)
+enum err document_add_text(struct call *c, const char *text, size_t n, const struct ingest_opts *o,
+                           const char **document_id_out, const char **job_id_out, bool *known_out)
 {
     struct ingest_task t = { 0 };
     struct media m = { .kind = MEDIA_TEXT };
     enum err e = check_options(c, o, &t);
     if (!e && n == 0) e = fail_field(c, "text", "the text is empty");
-    if (!e && (int64_t)n > LIMIT_DOCUMENT_TEXT_BYTES) e = fail(c, ERR_TOO_LARGE, "the text has %zu bytes; at most %lld are taken", n, (long long)LIMIT_DOCUMENT_TEXT_BYTES);
+    if (!e && (int64_t)n > LIMIT_DOCUMENT_TEXT_BYTES)
+        e = fail(c, ERR_TOO_LARGE, "the text has %zu bytes; at most %lld are taken", n,
+                 (long long)LIMIT_DOCUMENT_TEXT_BYTES);
     if (!e) e = make_folder(c);
     if (e) return e;
     const char *path = fresh_name(c);
@@ -257,8 +268,10 @@ enum err document_add_text(struct call *c, const char *text, size_t n, const str
     if (fd < 0) return fail(c, ERR_IO, "cannot write the text: %s", strerror(errno));
     e = write_all(c, fd, text, n);
     close(fd);
-    if (!e && o->filename && *o->filename) e = media_type_find(c, path, o->filename, &m);
-    else if (!e && media_type_eicar(text, n)) e = fail(c, ERR_UNSUPPORTED_TYPE, "the text was refused by the security scan: it holds the EICAR test pattern");
+    if (!e && o->filename && *o->filename)
+        e = media_type_find(c, path, o->filename, &m);
+    else if (!e && media_type_eicar(text, n))
+        e = fail(c, ERR_UNSUPPORTED_TYPE, "the text was refused by the security scan: it holds the EICAR test pattern");
     t.kind = media_type_word(m.kind);
     t.media_type = media_type_name(m.kind);
     t.size_bytes = (int64_t)n;
@@ -287,7 +300,8 @@ enum err document_remove(struct call *c, const char *id)
     return OK;
 }
 
-enum err document_text(struct call *c, const char *id, int page, const char **text_out, int64_t *start_byte_out, int64_t *total_out)
+enum err document_text(struct call *c, const char *id, int page, const char **text_out, int64_t *start_byte_out,
+                       int64_t *total_out)
 {
     return document_store_text(c, id, page, TEXT_PAGE_MAX, text_out, start_byte_out, total_out);
 }

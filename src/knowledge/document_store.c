@@ -1,6 +1,6 @@
-/* Documents, pages and chunks in SQL. Files are put in place and taken away while the writer's lock is held, so that one
- * creator's rows and files never tell different stories to two writers: a row's file is there before the row is. Callers
- * that are users see shared documents and their own; that filter is in here, so that no route can forget it. */
+/* Documents, pages and chunks in SQL. Files are put in place and taken away while the writer's lock is held, so that
+ * one creator's rows and files never tell different stories to two writers: a row's file is there before the row is.
+ * Callers that are users see shared documents and their own; that filter is in here, so that no route can forget it. */
 /* SPDX-License-Identifier: MIT */
 #include "knowledge/document_store.h"
 
@@ -16,8 +16,9 @@
 #include "store/db.h"
 #include "store/store.h"
 
-#define COLUMNS "id, title, filename, media_type, language, content_type, user_id, sha256, metadata, state, job_id, error, " \
-                "size_bytes, text_bytes, pages, chunks, version, created_at, updated_at"
+#define COLUMNS                                                                                                        \
+    "id, title, filename, media_type, language, content_type, user_id, sha256, metadata, state, job_id, error, "       \
+    "size_bytes, text_bytes, pages, chunks, version, created_at, updated_at"
 
 const char *document_file(struct call *c, const char *sha256)
 {
@@ -39,20 +40,26 @@ enum err document_store_drop_file(struct call *c, struct conn *w, const char *sh
 {
     int64_t used = 0;
     if (!sha256 || !*sha256) return OK;
-    enum err e = db_get_int(c, w, 0, &used, "SELECT count(*) FROM document WHERE (sha256 = ?s OR next_sha256 = ?s) AND id <> ?s AND state <> 'failed'",
-                            sha256, sha256, except);
+    enum err e = db_get_int(
+        c, w, 0, &used,
+        "SELECT count(*) FROM document WHERE (sha256 = ?s OR next_sha256 = ?s) AND id <> ?s AND state <> 'failed'",
+        sha256, sha256, except);
     if (!e && !used) (void)unlink(document_file(c, sha256));
     return e;
 }
 
-static enum err find_known(struct call *c, struct conn *w, const struct ingest_task *t, bool replace, const char **id_out, const char **job_out)
+static enum err find_known(struct call *c, struct conn *w, const struct ingest_task *t, bool replace,
+                           const char **id_out, const char **job_out)
 {
     struct rows *r = NULL;
     *id_out = NULL;
     enum err e = db_select(c, w, &r,
-                           "SELECT id, state, job_id, version FROM document WHERE (sha256 = ?s OR next_sha256 = ?s) AND content_type = ?s AND "
-                           "user_id = ?s AND split = ?s AND state <> 'failed' AND (?s = '' OR title = ?s) AND (?i = 0 OR id = ?s) ORDER BY created_at",
-                           t->sha256, t->sha256, t->content_type, t->user_id, split_of(c, t), t->title, t->title, (int64_t)replace, t->document_id);
+                           "SELECT id, state, job_id, version FROM document WHERE (sha256 = ?s OR next_sha256 = ?s) "
+                           "AND content_type = ?s AND "
+                           "user_id = ?s AND split = ?s AND state <> 'failed' AND (?s = '' OR title = ?s) AND (?i = 0 "
+                           "OR id = ?s) ORDER BY created_at",
+                           t->sha256, t->sha256, t->content_type, t->user_id, split_of(c, t), t->title, t->title,
+                           (int64_t)replace, t->document_id);
     if (!e && rows_next(r)) {
         *id_out = arena_strdup(&c->mem, rows_text(r, 0));
         *job_out = strcmp(rows_text(r, 1), "queued") == 0 ? arena_strdup(&c->mem, rows_text(r, 2)) : NULL;
@@ -73,12 +80,13 @@ static enum err mark_replaced(struct call *c, struct conn *w, const struct inges
     enum err e = db_get_text(c, w, &waiting, "SELECT next_sha256 FROM document WHERE id = ?s", t->document_id);
     if (e) return e;
     if (!waiting) return fail(c, ERR_NOT_FOUND, "no document %s", t->document_id);
-    e = db_run(c, w, "UPDATE document SET next_sha256 = ?s, updated_at = ?i WHERE id = ?s", t->sha256, clock_unix_ms(), t->document_id);
+    e = db_run(c, w, "UPDATE document SET next_sha256 = ?s, updated_at = ?i WHERE id = ?s", t->sha256, clock_unix_ms(),
+               t->document_id);
     return e ? e : document_store_drop_file(c, w, waiting, "");
 }
 
-enum err document_store_add(struct call *c, const struct ingest_task *t, bool replace, const char *path, const char *title,
-                            const char **known_id_out, const char **known_job_out)
+enum err document_store_add(struct call *c, const struct ingest_task *t, bool replace, const char *path,
+                            const char *title, const char **known_id_out, const char **known_job_out)
 {
     struct conn *w = NULL;
     const char *known = NULL, *job = NULL;
@@ -90,14 +98,18 @@ enum err document_store_add(struct call *c, const struct ingest_task *t, bool re
         e = mark_replaced(c, w, t);
     } else {
         /* A failed try of the same bytes makes room for this one. */
-        e = db_run(c, w, "DELETE FROM document WHERE sha256 = ?s AND content_type = ?s AND user_id = ?s AND state = 'failed' AND version = 0",
+        e = db_run(c, w,
+                   "DELETE FROM document WHERE sha256 = ?s AND content_type = ?s AND user_id = ?s AND state = 'failed' "
+                   "AND version = 0",
                    t->sha256, t->content_type, t->user_id);
         if (!e)
             e = db_run(c, w,
-                       "INSERT INTO document (id, title, filename, media_type, language, content_type, user_id, sha256, next_sha256, split, metadata, "
-                       "state, size_bytes, created_at, updated_at) VALUES (?s, ?s, ?s, ?s, ?s, ?s, ?s, ?s, ?s, ?s, ?s, 'queued', ?i, ?i, ?i)",
-                       t->document_id, title, t->filename, t->media_type, t->language, t->content_type, t->user_id, t->sha256, t->sha256,
-                       split_of(c, t), t->metadata, t->size_bytes, now, now);
+                       "INSERT INTO document (id, title, filename, media_type, language, content_type, user_id, "
+                       "sha256, next_sha256, split, metadata, "
+                       "state, size_bytes, created_at, updated_at) VALUES (?s, ?s, ?s, ?s, ?s, ?s, ?s, ?s, ?s, ?s, ?s, "
+                       "'queued', ?i, ?i, ?i)",
+                       t->document_id, title, t->filename, t->media_type, t->language, t->content_type, t->user_id,
+                       t->sha256, t->sha256, split_of(c, t), t->metadata, t->size_bytes, now, now);
     }
     if (!e) e = place_file(c, path, t->sha256);
     if (!e) e = db_commit(c, &w);
@@ -129,12 +141,27 @@ static struct document read_row(struct call *c, struct rows *r)
 {
     const char *state = rows_text(r, 9);
     return (struct document){
-        .id = keep(c, r, 0), .title = keep(c, r, 1), .filename = keep(c, r, 2), .media_type = keep(c, r, 3), .language = keep(c, r, 4),
-        .content_type = keep(c, r, 5), .user_id = keep(c, r, 6), .sha256 = keep(c, r, 7), .metadata = keep(c, r, 8),
-        .state = strcmp(state, "ready") == 0 ? DOCUMENT_READY : strcmp(state, "failed") == 0 ? DOCUMENT_FAILED : DOCUMENT_QUEUED,
-        .job_id = keep(c, r, 10), .error = keep(c, r, 11), .size_bytes = rows_int(r, 12), .text_bytes = rows_int(r, 13),
-        .pages = (int)rows_int(r, 14), .chunks = (int)rows_int(r, 15), .version = (int)rows_int(r, 16),
-        .created_ms = rows_int(r, 17), .updated_ms = rows_int(r, 18),
+        .id = keep(c, r, 0),
+        .title = keep(c, r, 1),
+        .filename = keep(c, r, 2),
+        .media_type = keep(c, r, 3),
+        .language = keep(c, r, 4),
+        .content_type = keep(c, r, 5),
+        .user_id = keep(c, r, 6),
+        .sha256 = keep(c, r, 7),
+        .metadata = keep(c, r, 8),
+        .state = strcmp(state, "ready") == 0    ? DOCUMENT_READY
+                 : strcmp(state, "failed") == 0 ? DOCUMENT_FAILED
+                                                : DOCUMENT_QUEUED,
+        .job_id = keep(c, r, 10),
+        .error = keep(c, r, 11),
+        .size_bytes = rows_int(r, 12),
+        .text_bytes = rows_int(r, 13),
+        .pages = (int)rows_int(r, 14),
+        .chunks = (int)rows_int(r, 15),
+        .version = (int)rows_int(r, 16),
+        .created_ms = rows_int(r, 17),
+        .updated_ms = rows_int(r, 18),
     };
 }
 
@@ -143,8 +170,9 @@ static enum err read_one(struct call *c, struct conn *conn, const char *id, stru
     struct rows *r = NULL;
     bool found = false;
     const char *user = only_user(c);
-    enum err e = db_select(c, conn, &r, "SELECT " COLUMNS " FROM document WHERE id = ?s AND (?i = 0 OR user_id = '' OR user_id = ?s)",
-                           id, (int64_t)(user != NULL), user ? user : "");
+    enum err e = db_select(
+        c, conn, &r, "SELECT " COLUMNS " FROM document WHERE id = ?s AND (?i = 0 OR user_id = '' OR user_id = ?s)", id,
+        (int64_t)(user != NULL), user ? user : "");
     if (!e && rows_next(r)) {
         *out = read_row(c, r);
         found = true;
@@ -172,11 +200,13 @@ enum err document_store_list(struct call *c, int offset, int max, struct documen
     int n = 0;
     enum err e = db_read(c, tenant_db(c->tenant), &conn);
     if (!e)
-        e = db_get_int(c, conn, 0, &total, "SELECT count(*) FROM document WHERE (?i = 0 OR user_id = '' OR user_id = ?s)", (int64_t)(user != NULL),
-                       user ? user : "");
+        e = db_get_int(c, conn, 0, &total,
+                       "SELECT count(*) FROM document WHERE (?i = 0 OR user_id = '' OR user_id = ?s)",
+                       (int64_t)(user != NULL), user ? user : "");
     if (!e)
         e = db_select(c, conn, &r,
-                      "SELECT " COLUMNS " FROM document WHERE (?i = 0 OR user_id = '' OR user_id = ?s) ORDER BY created_at DESC, id DESC LIMIT ?i OFFSET ?i",
+                      "SELECT " COLUMNS " FROM document WHERE (?i = 0 OR user_id = '' OR user_id = ?s) ORDER BY "
+                                        "created_at DESC, id DESC LIMIT ?i OFFSET ?i",
                       (int64_t)(user != NULL), user ? user : "", (int64_t)max, (int64_t)offset);
     while (!e && n < max && rows_next(r)) list[n++] = read_row(c, r);
     e = rows_close(c, &r, e);
@@ -231,7 +261,8 @@ static enum err join_pages(struct call *c, struct conn *conn, const char *id, si
     return e;
 }
 
-enum err document_store_text(struct call *c, const char *id, int page, size_t max, const char **text_out, int64_t *start_out, int64_t *total_out)
+enum err document_store_text(struct call *c, const char *id, int page, size_t max, const char **text_out,
+                             int64_t *start_out, int64_t *total_out)
 {
     struct conn *conn = NULL;
     struct document d;
@@ -242,8 +273,12 @@ enum err document_store_text(struct call *c, const char *id, int page, size_t ma
     if (!e && page == 0) {
         e = join_pages(c, conn, id, max, &text);
     } else if (!e) {
-        e = db_get_text(c, conn, &text, "SELECT text FROM document_page WHERE document_id = ?s AND page = ?i", id, (int64_t)page);
-        if (!e) e = db_get_int(c, conn, 0, &start, "SELECT start_byte FROM document_page WHERE document_id = ?s AND page = ?i", id, (int64_t)page);
+        e = db_get_text(c, conn, &text, "SELECT text FROM document_page WHERE document_id = ?s AND page = ?i", id,
+                        (int64_t)page);
+        if (!e)
+            e = db_get_int(c, conn, 0, &start,
+                           "SELECT start_byte FROM document_page WHERE document_id = ?s AND page = ?i", id,
+                           (int64_t)page);
         if (!e && !text) e = fail(c, ERR_NOT_FOUND, "document %s has no page %d", id, page);
     }
     db_release(&conn);
@@ -264,8 +299,12 @@ enum err document_store_pages(struct call *c, const char *id, struct document_pa
     if (!e) e = db_get_int(c, conn, 0, &count, "SELECT count(*) FROM document_page WHERE document_id = ?s", id);
     struct document_page *list = arena_array(&c->mem, (size_t)count, sizeof(*list));
     if (!e)
-        e = db_select(c, conn, &r, "SELECT page, start_byte, start_byte + length(CAST(text AS BLOB)) FROM document_page WHERE document_id = ?s ORDER BY page", id);
-    while (!e && n < count && rows_next(r)) list[n++] = (struct document_page){ (int)rows_int(r, 0), rows_int(r, 1), rows_int(r, 2) };
+        e = db_select(c, conn, &r,
+                      "SELECT page, start_byte, start_byte + length(CAST(text AS BLOB)) FROM document_page WHERE "
+                      "document_id = ?s ORDER BY page",
+                      id);
+    while (!e && n < count && rows_next(r))
+        list[n++] = (struct document_page){ (int)rows_int(r, 0), rows_int(r, 1), rows_int(r, 2) };
     e = rows_close(c, &r, e);
     db_release(&conn);
     if (e) return e;
@@ -285,10 +324,19 @@ enum err document_store_chunks(struct call *c, const char *id, struct chunk **ou
     if (!e) e = read_one(c, conn, id, &d);
     if (!e) e = db_get_int(c, conn, 0, &count, "SELECT count(*) FROM chunk WHERE document_id = ?s", id);
     struct chunk *list = arena_array(&c->mem, (size_t)count, sizeof(*list));
-    if (!e) e = db_select(c, conn, &r, "SELECT id, text, heading, page, start_byte, end_byte, idx FROM chunk WHERE document_id = ?s ORDER BY idx", id);
+    if (!e)
+        e = db_select(
+            c, conn, &r,
+            "SELECT id, text, heading, page, start_byte, end_byte, idx FROM chunk WHERE document_id = ?s ORDER BY idx",
+            id);
     while (!e && n < count && rows_next(r))
-        list[n++] = (struct chunk){ .id = keep(c, r, 0), .text = keep(c, r, 1), .heading = keep(c, r, 2), .page = (int)rows_int(r, 3),
-                                    .start_byte = rows_int(r, 4), .end_byte = rows_int(r, 5), .index = (int)rows_int(r, 6) };
+        list[n++] = (struct chunk){ .id = keep(c, r, 0),
+                                    .text = keep(c, r, 1),
+                                    .heading = keep(c, r, 2),
+                                    .page = (int)rows_int(r, 3),
+                                    .start_byte = rows_int(r, 4),
+                                    .end_byte = rows_int(r, 5),
+                                    .index = (int)rows_int(r, 6) };
     e = rows_close(c, &r, e);
     db_release(&conn);
     if (e) return e;

@@ -1,7 +1,7 @@
-/* The parent's side: start the child, read frames, check every one, hand on whole pages. The child runs this same binary
- * afresh (posix_spawn of /proc/self/exe), since a server with threads must not fork and go on. What it sends is a
- * stranger's work: lengths, numbers, offsets and UTF-8 are checked, sums are bounded, and silence ends it. Heading paths
- * are made here, so that they carry over from page to page. */
+/* The parent's side: start the child, read frames, check every one, hand on whole pages. The child runs this same
+ * binary afresh (posix_spawn of /proc/self/exe), since a server with threads must not fork and go on. What it sends is
+ * a stranger's work: lengths, numbers, offsets and UTF-8 are checked, sums are bounded, and silence ends it. Heading
+ * paths are made here, so that they carry over from page to page. */
 /* SPDX-License-Identifier: MIT */
 #include "knowledge/extract.h"
 
@@ -26,24 +26,24 @@
 #define CHUNK_BYTES    (64 * 1024)
 
 struct run {
-    struct call         *c;
-    extract_page_fn      on_page;
-    void                *arg;
+    struct call *c;
+    extract_page_fn on_page;
+    void *arg;
     struct extract_info *info;
-    pid_t                pid;
-    int                  fd;
-    struct buf           in;              /* bytes not yet taken apart */
-    struct buf           text;            /* of the page being read */
-    struct arena         mem;             /* headings of the page being read */
+    pid_t pid;
+    int fd;
+    struct buf in;    /* bytes not yet taken apart */
+    struct buf text;  /* of the page being read */
+    struct arena mem; /* headings of the page being read */
     struct extract_mark *marks;
-    int                  mark_count, mark_room;
-    char                 levels[HEADING_LEVELS + 1][HEADING_MAX + 1];
-    char                 path[PATH_MAX_BYTES];   /* in force where the page began */
-    char                 now[PATH_MAX_BYTES];    /* in force where reading is */
-    int64_t              total_bytes;
-    int                  last_page, pages;
-    bool                 done;
-    enum err             said;            /* what the child says went wrong */
+    int mark_count, mark_room;
+    char levels[HEADING_LEVELS + 1][HEADING_MAX + 1];
+    char path[PATH_MAX_BYTES]; /* in force where the page began */
+    char now[PATH_MAX_BYTES];  /* in force where reading is */
+    int64_t total_bytes;
+    int last_page, pages;
+    bool done;
+    enum err said; /* what the child says went wrong */
 };
 
 static enum err start(struct call *c, const char *path, enum media_kind kind, pid_t *pid_out, int *fd_out)
@@ -114,7 +114,7 @@ static void make_path(struct run *r)
         if (!r->levels[i][0]) continue;
         int n = snprintf(r->now + o, sizeof(r->now) - o, "%s%s", o ? " > " : "", r->levels[i]);
         if (n < 0 || (size_t)n >= sizeof(r->now) - o) {
-            r->now[o] = 0;                /* a path too long loses its deepest heading whole */
+            r->now[o] = 0; /* a path too long loses its deepest heading whole */
             return;
         }
         o += (size_t)n;
@@ -138,7 +138,9 @@ static enum err take_mark(struct run *r, const char *p, size_t n)
         r->marks = more;
         r->mark_room = room;
     }
-    r->marks[r->mark_count++] = (struct extract_mark){ .at = at, .body_at = body, .heading = arena_strdup(&r->mem, r->now), .record = level == 0 };
+    r->marks[r->mark_count++] = (struct extract_mark){
+        .at = at, .body_at = body, .heading = arena_strdup(&r->mem, r->now), .record = level == 0
+    };
     return r->mark_count > MARKS_MAX ? broken(r) : OK;
 }
 
@@ -146,7 +148,10 @@ static bool valid(const char *p, size_t n)
 {
     for (size_t i = 0; i < n;) {
         utf8proc_int32_t cp;
-        utf8proc_ssize_t len = (unsigned char)p[i] < 0x80 ? 1 : utf8proc_iterate((const utf8proc_uint8_t *)p + i, (utf8proc_ssize_t)(n - i < 4 ? n - i : 4), &cp);
+        utf8proc_ssize_t len =
+            (unsigned char)p[i] < 0x80
+                ? 1
+                : utf8proc_iterate((const utf8proc_uint8_t *)p + i, (utf8proc_ssize_t)(n - i < 4 ? n - i : 4), &cp);
         if (len <= 0 || p[i] == 0) return false;
         i += (size_t)len;
     }
@@ -158,15 +163,22 @@ static enum err take_page(struct run *r, const char *p, size_t n)
     char number[16];
     snprintf(number, sizeof(number), "%.*s", (int)n, p);
     long page = strtol(number, NULL, 10);
-    if (page < 0 || page > LIMIT_DOCUMENT_PAGES || (r->pages && page != r->last_page + 1) || (!r->pages && page > 1)) return broken(r);
+    if (page < 0 || page > LIMIT_DOCUMENT_PAGES || (r->pages && page != r->last_page + 1) || (!r->pages && page > 1))
+        return broken(r);
     r->total_bytes += (int64_t)r->text.len;
     if (r->total_bytes > LIMIT_DOCUMENT_TEXT_BYTES)
-        return fail(r->c, ERR_TOO_LARGE, "the document holds more than %lld bytes of text", (long long)LIMIT_DOCUMENT_TEXT_BYTES);
+        return fail(r->c, ERR_TOO_LARGE, "the document holds more than %lld bytes of text",
+                    (long long)LIMIT_DOCUMENT_TEXT_BYTES);
     if (!valid(r->text.data, r->text.len)) return broken(r);
     if (media_type_eicar(r->text.data, r->text.len))
-        return fail(r->c, ERR_UNSUPPORTED_TYPE, "the file was refused by the security scan: it holds the EICAR test pattern");
-    struct extract_page out = { .page = (int)page, .text = r->text.data ? r->text.data : "", .len = r->text.len,
-                                .heading = r->path, .marks = r->marks, .mark_count = r->mark_count };
+        return fail(r->c, ERR_UNSUPPORTED_TYPE,
+                    "the file was refused by the security scan: it holds the EICAR test pattern");
+    struct extract_page out = { .page = (int)page,
+                                .text = r->text.data ? r->text.data : "",
+                                .len = r->text.len,
+                                .heading = r->path,
+                                .marks = r->marks,
+                                .mark_count = r->mark_count };
     enum err e = r->on_page(r->arg, &out, r->info);
     r->last_page = (int)page;
     r->pages++;
@@ -199,7 +211,9 @@ static enum err take(struct run *r, char kind, const char *p, size_t n)
         return OK;
     }
     case FRAME_TEXT:
-        return buf_add(&r->text, p, n) ? OK : fail(r->c, ERR_TOO_LARGE, "the document holds more than %lld bytes of text", (long long)LIMIT_DOCUMENT_TEXT_BYTES);
+        return buf_add(&r->text, p, n) ? OK
+                                       : fail(r->c, ERR_TOO_LARGE, "the document holds more than %lld bytes of text",
+                                              (long long)LIMIT_DOCUMENT_TEXT_BYTES);
     case FRAME_MARK:
         return take_mark(r, p, n);
     case FRAME_PAGE:
@@ -240,10 +254,12 @@ static enum err pump(struct run *r)
         if (e) return e;
         struct pollfd f = { .fd = r->fd, .events = POLLIN };
         int n = poll(&f, 1, POLL_MS);
-        if (n < 0 && errno != EINTR) return fail(r->c, ERR_IO, "cannot wait for the document reader: %s", strerror(errno));
+        if (n < 0 && errno != EINTR)
+            return fail(r->c, ERR_IO, "cannot wait for the document reader: %s", strerror(errno));
         if (n <= 0) {
             if (clock_mono_ms() - heard_ms > LIMIT_EXTRACT_PAGE_SECONDS * 1000)
-                return fail(r->c, ERR_TIMEOUT, "no page could be read for %d seconds after page %d", LIMIT_EXTRACT_PAGE_SECONDS, r->last_page);
+                return fail(r->c, ERR_TIMEOUT, "no page could be read for %d seconds after page %d",
+                            LIMIT_EXTRACT_PAGE_SECONDS, r->last_page);
             continue;
         }
         ssize_t got = read(r->fd, b, CHUNK_BYTES);
@@ -252,7 +268,7 @@ static enum err pump(struct run *r)
         if (!buf_add(&r->in, b, (size_t)got)) return broken(r);
         e = take_all(r);
         if (e) return e;
-        heard_ms = clock_mono_ms();      /* the page's own processing is not the child's silence */
+        heard_ms = clock_mono_ms(); /* the page's own processing is not the child's silence */
     }
     return OK;
 }
@@ -261,14 +277,17 @@ static enum err died(struct run *r, int status)
 {
     int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (sig == SIGXCPU || sig == SIGKILL)
-        return fail(r->c, ERR_TOO_LARGE, "the document takes more than %d seconds of computing to read", LIMIT_EXTRACT_SECONDS);
+        return fail(r->c, ERR_TOO_LARGE, "the document takes more than %d seconds of computing to read",
+                    LIMIT_EXTRACT_SECONDS);
     if (sig == SIGABRT)
-        return fail(r->c, ERR_TOO_LARGE, "the document needs more than %lld MB of memory to read, or is damaged", (long long)(LIMIT_EXTRACT_MEMORY_BYTES >> 20));
+        return fail(r->c, ERR_TOO_LARGE, "the document needs more than %lld MB of memory to read, or is damaged",
+                    (long long)(LIMIT_EXTRACT_MEMORY_BYTES >> 20));
     if (sig) return fail(r->c, ERR_INVALID, "the document broke its reader (signal %d)", sig);
     return fail(r->c, ERR_INTERNAL, "the document reader ended early (status %d)", WEXITSTATUS(status));
 }
 
-enum err extract_run(struct call *c, const char *path, enum media_kind kind, extract_page_fn on_page, void *arg, struct extract_info *info)
+enum err extract_run(struct call *c, const char *path, enum media_kind kind, extract_page_fn on_page, void *arg,
+                     struct extract_info *info)
 {
     *info = (struct extract_info){ .title = "", .language = "", .note = "" };
     struct run *r = arena_alloc(&c->mem, sizeof(*r));

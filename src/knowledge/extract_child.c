@@ -1,6 +1,6 @@
-/* The life of the extract child, in order: take the file, start pdftotext if it is a PDF, give everything else away, read,
- * write frames, leave by _exit. It never sees settings, databases, other documents or the network; its parent believes
- * nothing it says without checking. */
+/* The life of the extract child, in order: take the file, start pdftotext if it is a PDF, give everything else away,
+ * read, write frames, leave by _exit. It never sees settings, databases, other documents or the network; its parent
+ * believes nothing it says without checking. */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <libxml/parser.h>
@@ -31,7 +31,8 @@ static bool emit(void *arg, const void *p, size_t n)
 static enum err slurp(struct call *c, char **out, size_t *n_out)
 {
     struct stat st;
-    if (fstat(0, &st) != 0 || st.st_size < 0 || st.st_size > LIMIT_UPLOAD_BYTES) return fail(c, ERR_TOO_LARGE, "the file is too large");
+    if (fstat(0, &st) != 0 || st.st_size < 0 || st.st_size > LIMIT_UPLOAD_BYTES)
+        return fail(c, ERR_TOO_LARGE, "the file is too large");
     size_t size = (size_t)st.st_size, got = 0;
     char *b = malloc(size + 1);
     if (!b) return fail(c, ERR_TOO_LARGE, "the file does not fit into the reader's memory");
@@ -49,8 +50,10 @@ static enum err slurp(struct call *c, char **out, size_t *n_out)
 
 static enum err tool_error(struct call *c, int status, const char *words)
 {
-    if (strcasestr(words, "incorrect password") || strcasestr(words, "encrypted")) return fail(c, ERR_INVALID, "the PDF is protected by a password");
-    if (status == -SIGXCPU || status == -SIGKILL) return fail(c, ERR_TOO_LARGE, "the PDF takes more than %d seconds of computing to read", LIMIT_EXTRACT_SECONDS);
+    if (strcasestr(words, "incorrect password") || strcasestr(words, "encrypted"))
+        return fail(c, ERR_INVALID, "the PDF is protected by a password");
+    if (status == -SIGXCPU || status == -SIGKILL)
+        return fail(c, ERR_TOO_LARGE, "the PDF takes more than %d seconds of computing to read", LIMIT_EXTRACT_SECONDS);
     if (status < 0) return fail(c, ERR_INVALID, "the PDF broke its reader (signal %d)", -status);
     if (status == 126) return fail(c, ERR_INTERNAL, "the PDF's reader cannot be locked up on this system");
     return fail(c, ERR_INVALID, "the PDF is damaged or cut off and cannot be read");
@@ -69,7 +72,8 @@ static enum err count_pages(struct call *c, struct extract_writer *w, int *pages
     int status = sandbox_tool_end(&t, words, sizeof(words));
     if (status) return tool_error(c, status, words);
     if (pages <= 0) return fail(c, ERR_INVALID, "the PDF is damaged: it has no pages");
-    if (pages > LIMIT_DOCUMENT_PAGES) return fail(c, ERR_TOO_LARGE, "the PDF has %d pages; at most %d are read", pages, LIMIT_DOCUMENT_PAGES);
+    if (pages > LIMIT_DOCUMENT_PAGES)
+        return fail(c, ERR_TOO_LARGE, "the PDF has %d pages; at most %d are read", pages, LIMIT_DOCUMENT_PAGES);
     int n = snprintf(line, sizeof(line), "%d", pages);
     writer_info(w, FRAME_PAGES, line, (size_t)n);
     *pages_out = pages;
@@ -89,9 +93,12 @@ static enum err read_pdf(struct call *c, struct extract_writer *w)
     if (!e) e = extract_pdf_read(c, w, t.out);
     int status = sandbox_tool_end(&t, words, sizeof(words));
     if (!e && status && !w->broken && !w->too_large) e = tool_error(c, status, words);
-    if (!e && w->pages < pages && !w->broken && !w->too_large) e = fail(c, ERR_INVALID, "the PDF is damaged after page %d of %d", w->pages, pages);
+    if (!e && w->pages < pages && !w->broken && !w->too_large)
+        e = fail(c, ERR_INVALID, "the PDF is damaged after page %d of %d", w->pages, pages);
     if (!e && w->total_bytes == 0 && !w->broken)
-        e = fail(c, ERR_INVALID, "the PDF has %d page%s but no text: it looks scanned; run text recognition (OCR) on it first", pages, pages == 1 ? "" : "s");
+        e = fail(c, ERR_INVALID,
+                 "the PDF has %d page%s but no text: it looks scanned; run text recognition (OCR) on it first", pages,
+                 pages == 1 ? "" : "s");
     return e;
 }
 
@@ -122,8 +129,12 @@ int extract_child_main(int argc, char **argv)
     writer_init(&w, emit, NULL);
     xmlInitParser();
     enum err e = kind == MEDIA_PDF ? read_pdf(&c, &w) : read_file(&c, &w, kind);
-    if (!e && w.too_large) e = fail(&c, ERR_TOO_LARGE, "the document holds more than %lld bytes of text", (long long)LIMIT_DOCUMENT_TEXT_BYTES);
-    if (e) writer_failed(&w, e, c.err_text);
-    else writer_done(&w);
+    if (!e && w.too_large)
+        e = fail(&c, ERR_TOO_LARGE, "the document holds more than %lld bytes of text",
+                 (long long)LIMIT_DOCUMENT_TEXT_BYTES);
+    if (e)
+        writer_failed(&w, e, c.err_text);
+    else
+        writer_done(&w);
     _exit(0);
 }

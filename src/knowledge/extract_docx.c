@@ -1,7 +1,8 @@
 /* DOCX: the one part of the zip that holds the text, read as a stream. A stranger's zip may claim anything, so what is
- * really unpacked is counted against a maximum and a ratio, and XML with a DTD (entities, bombs, outside files) is refused:
- * Word writes none. Which paragraph style is a heading stands in styles.xml, because the ids are translated ("Ttulo1").
- * Text boxes are stored twice for old readers; the copy is skipped. Pictures, comments and deleted text are left out. */
+ * really unpacked is counted against a maximum and a ratio, and XML with a DTD (entities, bombs, outside files) is
+ * refused: Word writes none. Which paragraph style is a heading stands in styles.xml, because the ids are translated
+ * ("Ttulo1"). Text boxes are stored twice for old readers; the copy is skipped. Pictures, comments and deleted text are
+ * left out. */
 /* SPDX-License-Identifier: MIT */
 #include <libxml/xmlreader.h>
 #include <stdlib.h>
@@ -12,32 +13,32 @@
 #include "knowledge/extract_writer.h"
 
 #define PART_MAX_BYTES (4 * LIMIT_DOCUMENT_TEXT_BYTES)
-#define RATIO_MAX      400              /* unpacked : packed, once past RATIO_FROM */
+#define RATIO_MAX      400 /* unpacked : packed, once past RATIO_FROM */
 #define RATIO_FROM     (8 * 1024 * 1024)
 #define ENTRIES_MAX    20000
 #define STYLES_MAX     2000
 
 struct style {
     char id[64];
-    int  level;                         /* 1..6; 0 no heading; -1 the title */
+    int level; /* 1..6; 0 no heading; -1 the title */
 };
 struct part {
     zip_file_t *file;
-    int64_t     unpacked, packed;
-    bool        bomb, entities;
+    int64_t unpacked, packed;
+    bool bomb, entities;
 };
 struct docx {
-    struct call           *c;
+    struct call *c;
     struct extract_writer *w;
-    zip_t                 *zip;
-    struct style          *styles;
-    int                    style_count;
+    zip_t *zip;
+    struct style *styles;
+    int style_count;
 };
 /* Where the reader is in a body. */
 struct walk {
-    struct buf line;                    /* the open paragraph */
-    int   level, tables, cells, skip_depth, paragraphs;
-    bool  list, in_text, title, titled;
+    struct buf line; /* the open paragraph */
+    int level, tables, cells, skip_depth, paragraphs;
+    bool list, in_text, title, titled;
 };
 
 static int on_read(void *arg, char *b, int n)
@@ -96,12 +97,14 @@ static enum err read_part(struct docx *d, const char *name, node_fn on_node, voi
     if (zip_stat(d->zip, name, 0, &st) != 0) return OK;
     if (st.encryption_method != ZIP_EM_NONE) return fail(c, ERR_INVALID, "the document is protected by a password");
     if ((int64_t)st.size > PART_MAX_BYTES)
-        return fail(c, ERR_TOO_LARGE, "the document unpacks to %lld bytes; at most %lld are read", (long long)st.size, (long long)PART_MAX_BYTES);
+        return fail(c, ERR_TOO_LARGE, "the document unpacks to %lld bytes; at most %lld are read", (long long)st.size,
+                    (long long)PART_MAX_BYTES);
     struct part p = { .file = zip_fopen(d->zip, name, 0), .packed = (int64_t)st.comp_size };
     if (!p.file) return fail(c, ERR_INVALID, "the document is damaged: %s cannot be unpacked", name);
 
     enum err e = OK;
-    xmlTextReaderPtr r = xmlReaderForIO(on_read, on_close, &p, NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_COMPACT);
+    xmlTextReaderPtr r = xmlReaderForIO(on_read, on_close, &p, NULL, NULL,
+                                        XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_COMPACT);
     int more = r ? 1 : -1;
     if (r) xmlTextReaderSetErrorHandler(r, quiet, NULL);
     while (r && (more = xmlTextReaderRead(r)) == 1) {
@@ -114,9 +117,12 @@ static enum err read_part(struct docx *d, const char *name, node_fn on_node, voi
         if (d->w->broken || d->w->too_large) break;
     }
     if (p.bomb) {
-        e = fail(c, ERR_TOO_LARGE, "the document unpacks to far more than its size (over %lld bytes); it looks like a zip bomb", (long long)RATIO_FROM);
+        e = fail(c, ERR_TOO_LARGE,
+                 "the document unpacks to far more than its size (over %lld bytes); it looks like a zip bomb",
+                 (long long)RATIO_FROM);
     } else if (p.entities) {
-        e = fail(c, ERR_INVALID, "the document holds XML entity definitions, which Word does not write; it was refused");
+        e = fail(c, ERR_INVALID,
+                 "the document holds XML entity definitions, which Word does not write; it was refused");
     } else if (more < 0) {
         e = fail(c, ERR_INVALID, "the document is damaged: %s is not whole or nested too deep", name);
     }
@@ -140,8 +146,10 @@ static void on_style(struct docx *d, xmlTextReaderPtr r, void *arg)
     } else if (d->style_count && is(r, "name")) {
         struct style *s = &d->styles[d->style_count - 1];
         attr(r, "val", v, sizeof(v));
-        if (strncasecmp(v, "heading ", 8) == 0 && v[8] >= '1' && v[8] <= '9') s->level = v[8] - '0' > 6 ? 6 : v[8] - '0';
-        else if (strcasecmp(v, "title") == 0) s->level = -1;
+        if (strncasecmp(v, "heading ", 8) == 0 && v[8] >= '1' && v[8] <= '9')
+            s->level = v[8] - '0' > 6 ? 6 : v[8] - '0';
+        else if (strcasecmp(v, "title") == 0)
+            s->level = -1;
     } else if (d->style_count && is(r, "outlineLvl")) {
         struct style *s = &d->styles[d->style_count - 1];
         attr(r, "val", v, sizeof(v));
@@ -168,7 +176,7 @@ static void open_paragraph(struct walk *k)
 static void close_paragraph(struct docx *d, struct walk *k)
 {
     struct extract_writer *w = d->w;
-    if (k->tables) return;                      /* the row writes it */
+    if (k->tables) return; /* the row writes it */
     if (!k->line.len) {
         if (!k->list) writer_break(w, 2);
         return;
@@ -204,8 +212,10 @@ static void add_text(struct docx *d, struct walk *k, const char *p, size_t n)
         buf_clear(&k->line);
         k->level = 0;
     }
-    if (n > k->line.max) writer_text(d->w, p, n);
-    else buf_add(&k->line, p, n);
+    if (n > k->line.max)
+        writer_text(d->w, p, n);
+    else
+        buf_add(&k->line, p, n);
 }
 
 static void open_element(struct docx *d, xmlTextReaderPtr r, struct walk *k)
@@ -218,7 +228,7 @@ static void open_element(struct docx *d, xmlTextReaderPtr r, struct walk *k)
         open_paragraph(k);
         if (empty) close_paragraph(d, k);
     } else if (is(r, "txbxContent")) {
-        if (k->line.len && !k->tables) close_paragraph(d, k);    /* its paragraphs stand inside this one */
+        if (k->line.len && !k->tables) close_paragraph(d, k); /* its paragraphs stand inside this one */
     } else if (is(r, "pStyle")) {
         attr(r, "val", v, sizeof(v));
         int level = style_level(d, v);
@@ -253,10 +263,14 @@ static void open_element(struct docx *d, xmlTextReaderPtr r, struct walk *k)
 
 static void close_element(struct docx *d, xmlTextReaderPtr r, struct walk *k)
 {
-    if (is(r, "t")) k->in_text = false;
-    else if (is(r, "p")) close_paragraph(d, k);
-    else if (is(r, "tr") && k->tables == 1) close_row(d, k);
-    else if (is(r, "tbl") && k->tables && --k->tables == 0) writer_break(d->w, 2);
+    if (is(r, "t"))
+        k->in_text = false;
+    else if (is(r, "p"))
+        close_paragraph(d, k);
+    else if (is(r, "tr") && k->tables == 1)
+        close_row(d, k);
+    else if (is(r, "tbl") && k->tables && --k->tables == 0)
+        writer_break(d->w, 2);
 }
 
 static void on_body(struct docx *d, xmlTextReaderPtr r, void *arg)
@@ -271,7 +285,8 @@ static void on_body(struct docx *d, xmlTextReaderPtr r, void *arg)
         open_element(d, r, k);
     } else if (type == XML_READER_TYPE_END_ELEMENT) {
         close_element(d, r, k);
-    } else if (k->in_text && (type == XML_READER_TYPE_TEXT || type == XML_READER_TYPE_SIGNIFICANT_WHITESPACE || type == XML_READER_TYPE_WHITESPACE)) {
+    } else if (k->in_text && (type == XML_READER_TYPE_TEXT || type == XML_READER_TYPE_SIGNIFICANT_WHITESPACE ||
+                              type == XML_READER_TYPE_WHITESPACE)) {
         const char *v = (const char *)xmlTextReaderConstValue(r);
         if (v) add_text(d, k, v, strlen(v));
     }
@@ -301,7 +316,8 @@ static enum err read_all(struct docx *d)
     struct core core = { 0 };
     struct walk k = { .skip_depth = -1 };
     bool found;
-    if (zip_get_num_entries(d->zip, 0) > ENTRIES_MAX) return fail(c, ERR_TOO_LARGE, "the document holds more than %d parts", ENTRIES_MAX);
+    if (zip_get_num_entries(d->zip, 0) > ENTRIES_MAX)
+        return fail(c, ERR_TOO_LARGE, "the document holds more than %d parts", ENTRIES_MAX);
     enum err e = read_part(d, "word/styles.xml", on_style, NULL, &found);
     if (!e) e = read_part(d, "docProps/core.xml", on_core, &core, &found);
     if (e) return e;

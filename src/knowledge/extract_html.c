@@ -17,12 +17,12 @@
 enum part { PART_ALL, PART_MAIN, PART_ARTICLE };
 
 struct html {
-    struct extract_writer *w;          /* NULL: only count */
-    enum part part;                    /* what is written */
-    int   depth, skip, pre, main, article, heading, cells;
-    bool  title, bullet, deep, titled;
-    size_t bytes, main_bytes, article_bytes;   /* visible, without what is skipped */
-    struct buf line;                   /* words of the open heading or title */
+    struct extract_writer *w; /* NULL: only count */
+    enum part part;           /* what is written */
+    int depth, skip, pre, main, article, heading, cells;
+    bool title, bullet, deep, titled;
+    size_t bytes, main_bytes, article_bytes; /* visible, without what is skipped */
+    struct buf line;                         /* words of the open heading or title */
     htmlParserCtxtPtr ctx;
 };
 
@@ -36,12 +36,16 @@ static bool one_of(const char *list, const char *name)
 
 static bool skipped(const char *name)
 {
-    return one_of(" script style noscript template svg math nav aside footer form button select textarea iframe object canvas audio video ", name);
+    return one_of(" script style noscript template svg math nav aside footer form button select textarea iframe object "
+                  "canvas audio video ",
+                  name);
 }
 
 static bool is_block(const char *name)
 {
-    return one_of(" p div section article main header blockquote ul ol dl table figure figcaption address details summary fieldset body pre hr ", name);
+    return one_of(" p div section article main header blockquote ul ol dl table figure figcaption address details "
+                  "summary fieldset body pre hr ",
+                  name);
 }
 
 static int heading_level(const char *name)
@@ -174,15 +178,20 @@ static void on_text(void *arg, const xmlChar *x, int n)
 
 static void on_cdata(void *arg, const xmlChar *x, int n)
 {
-    (void)arg, (void)x, (void)n;   /* what <script> and <style> hold */
+    (void)arg, (void)x, (void)n; /* what <script> and <style> hold */
 }
 
 static enum err pass(struct call *c, struct html *h, const char *p, size_t n)
 {
-    htmlSAXHandler sax = { .startElement = on_start, .endElement = on_end, .characters = on_text, .ignorableWhitespace = on_text, .cdataBlock = on_cdata };
+    htmlSAXHandler sax = { .startElement = on_start,
+                           .endElement = on_end,
+                           .characters = on_text,
+                           .ignorableWhitespace = on_text,
+                           .cdataBlock = on_cdata };
     h->ctx = htmlCreatePushParserCtxt(&sax, h, NULL, 0, NULL, XML_CHAR_ENCODING_UTF8);
     if (!h->ctx) return fail(c, ERR_TOO_LARGE, "the page does not fit into the reader's memory");
-    htmlCtxtUseOptions(h->ctx, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
+    htmlCtxtUseOptions(h->ctx, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET |
+                                   HTML_PARSE_IGNORE_ENC);
     buf_init(&h->line, 4 * LIMIT_TITLE_BYTES);
     for (size_t at = 0; at < n && !h->deep; at += PIECE_BYTES) {
         if (h->w && (h->w->broken || h->w->too_large)) break;
@@ -250,9 +259,9 @@ enum err extract_html_read(struct call *c, struct extract_writer *w, const char 
     struct html count = { 0 }, h = { .w = w };
     e = pass(c, &count, text, n);
     if (!e) {
-        h.part = count.main_bytes * 10 > count.bytes * 3         ? PART_MAIN
+        h.part = count.main_bytes * 10 > count.bytes * 3      ? PART_MAIN
                  : count.article_bytes * 10 > count.bytes * 3 ? PART_ARTICLE
-                                                                : PART_ALL;
+                                                              : PART_ALL;
         e = pass(c, &h, text, n);
     }
     if (!e) writer_page_end(w, 0);

@@ -1,7 +1,7 @@
 /* Records: JSONL, a JSON list of objects, or objects one after the other. Each becomes a section of its own under its
- * title and is never merged with its neighbour, because a record is what one wants to find and cite. A record is parsed,
- * written and freed before the next, so a long file needs the memory of its longest record. Members that are not prose
- * are written as "Key: value" lines, which is how a reader, a search and a model all take them in. */
+ * title and is never merged with its neighbour, because a record is what one wants to find and cite. A record is
+ * parsed, written and freed before the next, so a long file needs the memory of its longest record. Members that are
+ * not prose are written as "Key: value" lines, which is how a reader, a search and a model all take them in. */
 /* SPDX-License-Identifier: MIT */
 #include <ctype.h>
 #include <jansson.h>
@@ -69,8 +69,8 @@ static bool is_long(const json_t *v)
     json_t *x;
     if (json_is_object(v)) return true;
     if (json_is_string(v)) return prose(json_string_value(v));
-    json_array_foreach (v, i, x)
-        if (!json_is_string(x) ? json_is_object(x) || json_is_array(x) : prose(json_string_value(x))) return true;
+    json_array_foreach(v, i, x) if (!json_is_string(x) ? json_is_object(x) || json_is_array(x)
+                                                       : prose(json_string_value(x))) return true;
     return false;
 }
 
@@ -91,13 +91,18 @@ static bool worth(const json_t *v)
 static void put_scalar(struct extract_writer *w, const json_t *v)
 {
     char b[32];
-    if (json_is_string(v)) writer_text(w, json_string_value(v), json_string_length(v));
-    else if (json_is_integer(v)) writer_text(w, b, (size_t)snprintf(b, sizeof(b), "%lld", (long long)json_integer_value(v)));
-    else if (json_is_real(v)) writer_text(w, b, (size_t)snprintf(b, sizeof(b), "%.10g", json_real_value(v)));
-    else puts_(w, json_is_true(v) ? "yes" : "no");
+    if (json_is_string(v))
+        writer_text(w, json_string_value(v), json_string_length(v));
+    else if (json_is_integer(v))
+        writer_text(w, b, (size_t)snprintf(b, sizeof(b), "%lld", (long long)json_integer_value(v)));
+    else if (json_is_real(v))
+        writer_text(w, b, (size_t)snprintf(b, sizeof(b), "%.10g", json_real_value(v)));
+    else
+        puts_(w, json_is_true(v) ? "yes" : "no");
 }
 
-static void put_members(struct extract_writer *w, const json_t *o, const char *title_key, const char *body_key, int depth);
+static void put_members(struct extract_writer *w, const json_t *o, const char *title_key, const char *body_key,
+                        int depth);
 
 static void put_list(struct extract_writer *w, const char *key, const json_t *list, int depth)
 {
@@ -108,36 +113,48 @@ static void put_list(struct extract_writer *w, const char *key, const json_t *li
     put_key(w, key);
     puts_(w, ": ");
     bool some = false;
-    json_array_foreach (list, i, v) {
+    json_array_foreach(list, i, v)
+    {
         if (!worth(v)) continue;
-        if (lines) writer_break(w, 1);
-        else if (some) puts_(w, ", ");
+        if (lines)
+            writer_break(w, 1);
+        else if (some)
+            puts_(w, ", ");
         some = true;
-        if (json_is_object(v)) put_members(w, v, "", "", depth + 1);
-        else if (json_is_array(v)) put_list(w, key, v, depth + 1);
-        else put_scalar(w, v);
+        if (json_is_object(v))
+            put_members(w, v, "", "", depth + 1);
+        else if (json_is_array(v))
+            put_list(w, key, v, depth + 1);
+        else
+            put_scalar(w, v);
     }
     if (lines) writer_break(w, 2);
 }
 
-static void put_members(struct extract_writer *w, const json_t *o, const char *title_key, const char *body_key, int depth)
+static void put_members(struct extract_writer *w, const json_t *o, const char *title_key, const char *body_key,
+                        int depth)
 {
     const char *key;
     json_t *v;
     if (depth > DEPTH_MAX) return;
     /* Short members first: after the prose they would begin a chunk of a few words. */
-    for (int part = 0; part < 2; part++) json_object_foreach ((json_t *)o, key, v) {
-        if (strcmp(key, title_key) == 0 || strcmp(key, body_key) == 0 || listed(SKIPPED, key) || !worth(v) || is_long(v) != (part == 1)) continue;
-        if (json_is_array(v)) {
-            put_list(w, key, v, depth + 1);
-            continue;
+    for (int part = 0; part < 2; part++) json_object_foreach((json_t *)o, key, v)
+        {
+            if (strcmp(key, title_key) == 0 || strcmp(key, body_key) == 0 || listed(SKIPPED, key) || !worth(v) ||
+                is_long(v) != (part == 1))
+                continue;
+            if (json_is_array(v)) {
+                put_list(w, key, v, depth + 1);
+                continue;
+            }
+            writer_break(w, json_is_string(v) && prose(json_string_value(v)) ? 2 : 1);
+            put_key(w, key);
+            puts_(w, ": ");
+            if (json_is_object(v))
+                put_members(w, v, "", "", depth + 1);
+            else
+                put_scalar(w, v);
         }
-        writer_break(w, json_is_string(v) && prose(json_string_value(v)) ? 2 : 1);
-        put_key(w, key);
-        puts_(w, ": ");
-        if (json_is_object(v)) put_members(w, v, "", "", depth + 1);
-        else put_scalar(w, v);
-    }
 }
 
 static void put_record(struct extract_writer *w, const json_t *o, int number)
@@ -194,10 +211,13 @@ static enum err read_records(struct call *c, struct extract_writer *w, const cha
         }
         json_error_t why;
         json_t *v = json_loadb(p + at, n - at, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &why);
-        if (!v) return fail(c, ERR_INVALID, "line %d is not JSON: %.120s", line_of(p, at) + (why.line > 0 ? why.line - 1 : 0), why.text);
+        if (!v)
+            return fail(c, ERR_INVALID, "line %d is not JSON: %.120s",
+                        line_of(p, at) + (why.line > 0 ? why.line - 1 : 0), why.text);
         if (!json_is_object(v)) {
             json_decref(v);
-            return fail(c, ERR_INVALID, "line %d: a record must be an object like {\"title\": …, \"text\": …}", line_of(p, at));
+            return fail(c, ERR_INVALID, "line %d: a record must be an object like {\"title\": …, \"text\": …}",
+                        line_of(p, at));
         }
         put_record(w, v, ++count);
         json_decref(v);
@@ -205,7 +225,8 @@ static enum err read_records(struct call *c, struct extract_writer *w, const cha
         if (w->broken || w->too_large) break;
         if (count > RECORDS_MAX) return fail(c, ERR_TOO_LARGE, "more than %d records", RECORDS_MAX);
     }
-    if (list && !closed && !w->broken && !w->too_large) return fail(c, ERR_INVALID, "the list of records ends in the middle; the file is cut off");
+    if (list && !closed && !w->broken && !w->too_large)
+        return fail(c, ERR_INVALID, "the list of records ends in the middle; the file is cut off");
     return OK;
 }
 

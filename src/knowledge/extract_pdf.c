@@ -1,7 +1,8 @@
 /* PDF has no paragraphs, only words at places. pdftotext finds the reading order and says where each line stands; this
- * file reads that and makes text of it: lines of a block are joined, words broken at a line's end made whole, bullets put
- * back before their items, cells of a row set side by side, larger type taken for headings, page numbers and running
- * titles dropped. It decides by geometry alone, page after page, so that the same file always gives the same text. */
+ * file reads that and makes text of it: lines of a block are joined, words broken at a line's end made whole, bullets
+ * put back before their items, cells of a row set side by side, larger type taken for headings, page numbers and
+ * running titles dropped. It decides by geometry alone, page after page, so that the same file always gives the same
+ * text. */
 /* SPDX-License-Identifier: MIT */
 #include <ctype.h>
 #include <stdlib.h>
@@ -9,33 +10,33 @@
 
 #include "knowledge/extract_writer.h"
 
-#define INPUT_LINE_MAX   (64 * 1024)
-#define PAGE_LINES_MAX   20000
-#define PAGE_BYTES_MAX   (8 * 1024 * 1024)
-#define HEADING_RATIO    1.12
-#define HEIGHTS          400             /* half points */
-#define BULLET_REACH     60              /* lines a bullet may stand before its item */
+#define INPUT_LINE_MAX (64 * 1024)
+#define PAGE_LINES_MAX 20000
+#define PAGE_BYTES_MAX (8 * 1024 * 1024)
+#define HEADING_RATIO  1.12
+#define HEIGHTS        400 /* half points */
+#define BULLET_REACH   60  /* lines a bullet may stand before its item */
 
 struct line {
     double x0, y0, x1, y1;
-    size_t at, len;                      /* in struct page's text */
-    int    block;
-    bool   taken;                        /* joined to another, or dropped */
-    int    bullet;                       /* index of the line that is its bullet, -1 none */
+    size_t at, len; /* in struct page's text */
+    int block;
+    bool taken; /* joined to another, or dropped */
+    int bullet; /* index of the line that is its bullet, -1 none */
 };
 struct page {
     struct line *lines;
-    int          count, block;
-    double       height;                 /* points; 0 unknown */
-    struct buf   text;
+    int count, block;
+    double height; /* points; 0 unknown */
+    struct buf text;
 };
 struct pdf {
     struct extract_writer *w;
     struct page page;
-    double      heights[HEIGHTS];        /* characters by line height, over the pages so far */
-    char        first[128], last[128];   /* outer lines of the page before, digits as # */
-    int         number;
-    bool        titled;
+    double heights[HEIGHTS];    /* characters by line height, over the pages so far */
+    char first[128], last[128]; /* outer lines of the page before, digits as # */
+    int number;
+    bool titled;
 };
 
 /* No page is larger than this; what claims to be, or is no number at all, stands at 0. */
@@ -52,8 +53,9 @@ static void add_word(struct page *g, struct line *l, char *s)
 {
     static const struct {
         const char *name;
-        char        ch;
-    } names[] = { { "&amp;", '&' }, { "&lt;", '<' }, { "&gt;", '>' }, { "&quot;", '"' }, { "&apos;", '\'' }, { "&#39;", '\'' } };
+        char ch;
+    } names[] = { { "&amp;", '&' },  { "&lt;", '<' },    { "&gt;", '>' },
+                  { "&quot;", '"' }, { "&apos;", '\'' }, { "&#39;", '\'' } };
     if (l->len) {
         buf_addc(&g->text, ' ');
         l->len++;
@@ -128,7 +130,10 @@ static bool is_page_number(const char *p, size_t n)
         digits += isdigit((unsigned char)p[i]) != 0;
         letters += isalpha((unsigned char)p[i]) != 0 || (unsigned char)p[i] > 127;
     }
-    return digits && (letters == 0 ? n <= 9 && !strchr("%/:.", p[n - 1]) : letters <= 10 && (strncasecmp(p, "page", 4) == 0 || strncasecmp(p, "p\xc3\xa1gina", 7) == 0 || strncasecmp(p, "pagina", 6) == 0));
+    return digits && (letters == 0 ? n <= 9 && !strchr("%/:.", p[n - 1])
+                                   : letters <= 10 &&
+                                         (strncasecmp(p, "page", 4) == 0 || strncasecmp(p, "p\xc3\xa1gina", 7) == 0 ||
+                                          strncasecmp(p, "pagina", 6) == 0));
 }
 
 /* "The Handbook, page 3" on page 3. */
@@ -178,7 +183,8 @@ static bool in_margin(const struct pdf *d, int at, bool top)
     return true;
 }
 
-/* The outermost line at the top or bottom goes when it is a page number or stood at the same place of the page before. */
+/* The outermost line at the top or bottom goes when it is a page number or stood at the same place of the page before.
+ */
 static void drop_running(struct pdf *d, bool top, char seen[128])
 {
     struct page *g = &d->page;
@@ -231,8 +237,8 @@ static int heading_level(const struct page *g, const struct line *l, double body
 /* "exer-" + "cise": the hyphen was the line's, not the word's. */
 static bool broken_word(const char *a, size_t an, const char *b, size_t bn)
 {
-    return an >= 3 && bn >= 2 && a[an - 1] == '-' && islower((unsigned char)a[an - 2]) && islower((unsigned char)a[an - 3]) &&
-           islower((unsigned char)b[0]) && islower((unsigned char)b[1]);
+    return an >= 3 && bn >= 2 && a[an - 1] == '-' && islower((unsigned char)a[an - 2]) &&
+           islower((unsigned char)a[an - 3]) && islower((unsigned char)b[0]) && islower((unsigned char)b[1]);
 }
 
 static void write_line(struct extract_writer *w, const struct page *g, const struct line *l, bool cut_hyphen)
@@ -240,8 +246,10 @@ static void write_line(struct extract_writer *w, const struct page *g, const str
     if (l->bullet >= 0) {
         const struct line *b = &g->lines[l->bullet];
         const char *p = text_of(g, b);
-        if (isalnum((unsigned char)p[0])) writer_text(w, p, b->len);
-        else writer_text(w, "-", 1);
+        if (isalnum((unsigned char)p[0]))
+            writer_text(w, p, b->len);
+        else
+            writer_text(w, "-", 1);
         writer_text(w, " ", 1);
     }
     writer_text(w, text_of(g, l), l->len - cut_hyphen);
@@ -261,7 +269,8 @@ static void block_edges(const struct page *g, int from, double *x0, double *x1)
     }
 }
 
-/* What stands between line a and the line b that follows it: 0 a space, 1 a newline, 2 a blank line, 3 a cell border. */
+/* What stands between line a and the line b that follows it: 0 a space, 1 a newline, 2 a blank line, 3 a cell border.
+ */
 static int between(const struct page *g, int a, int b)
 {
     const struct line *l = &g->lines[a], *m = &g->lines[b];
@@ -299,8 +308,10 @@ static void write_page(struct pdf *d)
             /* A heading over two lines is one heading. */
             char words[HEADING_MAX + 1];
             int len = snprintf(words, sizeof(words), "%.*s", (int)l->len, text_of(g, l));
-            while (n >= 0 && g->lines[n].block == l->block && heading_level(g, &g->lines[n], body) == level && len + 1 + (int)g->lines[n].len < HEADING_MAX) {
-                len += snprintf(words + len, sizeof(words) - (size_t)len, " %.*s", (int)g->lines[n].len, text_of(g, &g->lines[n]));
+            while (n >= 0 && g->lines[n].block == l->block && heading_level(g, &g->lines[n], body) == level &&
+                   len + 1 + (int)g->lines[n].len < HEADING_MAX) {
+                len += snprintf(words + len, sizeof(words) - (size_t)len, " %.*s", (int)g->lines[n].len,
+                                text_of(g, &g->lines[n]));
                 n = next_line(g, n);
             }
             writer_heading(w, level, words, (size_t)len);
@@ -310,9 +321,12 @@ static void write_page(struct pdf *d)
         int kind = n >= 0 ? between(g, i, n) : 2;
         bool cut = kind == 0 && n >= 0 && broken_word(text_of(g, l), l->len, text_of(g, &g->lines[n]), g->lines[n].len);
         write_line(w, g, l, cut);
-        if (kind == 3) writer_text(w, " | ", 3);
-        else if (kind > 0) writer_break(w, kind);
-        else if (!cut) writer_text(w, " ", 1);
+        if (kind == 3)
+            writer_text(w, " | ", 3);
+        else if (kind > 0)
+            writer_break(w, kind);
+        else if (!cut)
+            writer_text(w, " ", 1);
         i = n;
     }
     writer_page_end(w, ++d->number);
@@ -344,15 +358,22 @@ static enum err read_line(struct call *c, struct pdf *d, char *s)
         *to = 0;
         add_word(g, &g->lines[g->count - 1], from + 1);
     } else if (strncmp(s, "<line ", 6) == 0) {
-        if (g->count >= PAGE_LINES_MAX || g->text.failed) return fail(c, ERR_TOO_LARGE, "page %d holds more text than a page can", d->number + 1);
-        g->lines[g->count++] = (struct line){ .x0 = number_after(s, "xMin=\""), .y0 = number_after(s, "yMin=\""), .x1 = number_after(s, "xMax=\""),
-                                              .y1 = number_after(s, "yMax=\""), .at = g->text.len, .block = g->block, .bullet = -1 };
+        if (g->count >= PAGE_LINES_MAX || g->text.failed)
+            return fail(c, ERR_TOO_LARGE, "page %d holds more text than a page can", d->number + 1);
+        g->lines[g->count++] = (struct line){ .x0 = number_after(s, "xMin=\""),
+                                              .y0 = number_after(s, "yMin=\""),
+                                              .x1 = number_after(s, "xMax=\""),
+                                              .y1 = number_after(s, "yMax=\""),
+                                              .at = g->text.len,
+                                              .block = g->block,
+                                              .bullet = -1 };
     } else if (strncmp(s, "<block ", 7) == 0) {
         g->block++;
     } else if (strncmp(s, "<page ", 6) == 0) {
         g->height = number_after(s, "height=\"");
     } else if (strncmp(s, "</page>", 7) == 0) {
-        if (d->number >= LIMIT_DOCUMENT_PAGES) return fail(c, ERR_TOO_LARGE, "the document has more than %d pages", LIMIT_DOCUMENT_PAGES);
+        if (d->number >= LIMIT_DOCUMENT_PAGES)
+            return fail(c, ERR_TOO_LARGE, "the document has more than %d pages", LIMIT_DOCUMENT_PAGES);
         end_page(d);
     } else if (strncmp(s, "<title>", 7) == 0 && !d->number && !d->titled) {
         char *to = strstr(s, "</title>");
@@ -360,7 +381,8 @@ static enum err read_line(struct call *c, struct pdf *d, char *s)
         if (!to) return OK;
         *to = 0;
         add_word(g, &l, s + 7);
-        if (l.len && strncmp(text_of(g, &l), "(anonymous)", 11) && strcmp(text_of(g, &l), "untitled")) writer_info(d->w, FRAME_TITLE, text_of(g, &l), l.len);
+        if (l.len && strncmp(text_of(g, &l), "(anonymous)", 11) && strcmp(text_of(g, &l), "untitled"))
+            writer_info(d->w, FRAME_TITLE, text_of(g, &l), l.len);
         d->titled = true;
         buf_clear(&g->text);
     }

@@ -1,6 +1,6 @@
-/* Plain text, and Markdown, which is plain text whose headings we can see. Markdown is not rendered: a coach's own marks
- * read well, and what is cited should be what was written. The work here is the encoding: text that is not UTF-8 is read
- * as UTF-16 where a mark says so, else as Windows-1252, and the document says that this was a guess. */
+/* Plain text, and Markdown, which is plain text whose headings we can see. Markdown is not rendered: a coach's own
+ * marks read well, and what is cited should be what was written. The work here is the encoding: text that is not UTF-8
+ * is read as UTF-16 where a mark says so, else as Windows-1252, and the document says that this was a guess. */
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,10 @@
 
 #include "knowledge/extract_writer.h"
 
-static const unsigned short CP1252[32] = { 0x20ac, 0xfffd, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
-                                           0x2039, 0x0152, 0xfffd, 0x017d, 0xfffd, 0xfffd, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
-                                           0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0xfffd, 0x017e, 0x0178 };
+static const unsigned short CP1252[32] = { 0x20ac, 0xfffd, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021,
+                                           0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0xfffd, 0x017d, 0xfffd,
+                                           0xfffd, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
+                                           0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0xfffd, 0x017e, 0x0178 };
 
 static bool valid_utf8(const char *p, size_t n)
 {
@@ -57,7 +58,8 @@ static size_t from_cp1252(const unsigned char *p, size_t n, char *out)
     return o;
 }
 
-enum err extract_text_decode(struct call *c, const char *text, size_t n, char **out, size_t *n_out, const char **note_out)
+enum err extract_text_decode(struct call *c, const char *text, size_t n, char **out, size_t *n_out,
+                             const char **note_out)
 {
     const unsigned char *p = (const unsigned char *)text;
     /* One byte becomes at most three, two bytes of UTF-16 at most three. */

@@ -1,7 +1,7 @@
 /* Every format ends in the same clean text, so the cleaning is here and once: a reader says what it saw, this decides
- * what of it is worth keeping. Blank space is owed rather than written, which is how trailing space, leading blank lines
- * and three newlines in a row never come to be. Offsets of marks count what was really written. It does not reorder,
- * translate or interpret: what the document says, it says. */
+ * what of it is worth keeping. Blank space is owed rather than written, which is how trailing space, leading blank
+ * lines and three newlines in a row never come to be. Offsets of marks count what was really written. It does not
+ * reorder, translate or interpret: what the document says, it says. */
 /* SPDX-License-Identifier: MIT */
 #include "knowledge/extract_writer.h"
 
@@ -49,9 +49,12 @@ static void put(struct extract_writer *w, const char *p, size_t n)
 static void pay_breaks(struct extract_writer *w)
 {
     if (!w->empty) {
-        if (w->breaks >= 2) put(w, "\n\n", 2);
-        else if (w->breaks == 1) put(w, "\n", 1);
-        else if (w->space) put(w, " ", 1);
+        if (w->breaks >= 2)
+            put(w, "\n\n", 2);
+        else if (w->breaks == 1)
+            put(w, "\n", 1);
+        else if (w->space)
+            put(w, " ", 1);
     }
     w->breaks = 0;
     w->space = false;
@@ -73,13 +76,15 @@ static const char *ligature(utf8proc_int32_t cp)
 
 static bool invisible(utf8proc_int32_t cp)
 {
-    return cp == 0xad || cp == 0xfeff || (cp >= 0x200b && cp <= 0x200f) || (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x2069) ||
-           (cp >= 0xe000 && cp <= 0xf8ff) || (cp >= 0xfff9 && cp <= 0xfffb) || (cp >= 0xe0000 && cp <= 0xe007f) || cp >= 0xf0000;
+    return cp == 0xad || cp == 0xfeff || (cp >= 0x200b && cp <= 0x200f) || (cp >= 0x202a && cp <= 0x202e) ||
+           (cp >= 0x2060 && cp <= 0x2069) || (cp >= 0xe000 && cp <= 0xf8ff) || (cp >= 0xfff9 && cp <= 0xfffb) ||
+           (cp >= 0xe0000 && cp <= 0xe007f) || cp >= 0xf0000;
 }
 
 static bool blank(utf8proc_int32_t cp)
 {
-    return cp == ' ' || cp == '\t' || cp == 0xa0 || cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200a) || cp == 0x202f || cp == 0x205f || cp == 0x3000;
+    return cp == ' ' || cp == '\t' || cp == 0xa0 || cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200a) || cp == 0x202f ||
+           cp == 0x205f || cp == 0x3000;
 }
 
 static void put_cp(struct extract_writer *w, utf8proc_int32_t cp, const char *raw, size_t n)
@@ -100,8 +105,10 @@ static void put_cp(struct extract_writer *w, utf8proc_int32_t cp, const char *ra
     } else {
         const char *spelt = ligature(cp);
         pay_breaks(w);
-        if (spelt) put(w, spelt, strlen(spelt));
-        else put(w, raw, n);
+        if (spelt)
+            put(w, spelt, strlen(spelt));
+        else
+            put(w, raw, n);
     }
 }
 

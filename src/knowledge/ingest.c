@@ -22,34 +22,38 @@
 #include "store/jobs.h"
 #include "store/store.h"
 
-#define BATCH_CHUNKS   32
-#define BATCH_PAGES    64
-#define WINDOW_TOKENS  (LIMIT_TOKENS - 2)
-#define WINDOWS_MAX    64                 /* of one chunk */
-#define SAMPLE_BYTES   (64 * 1024)        /* of text to tell the document's language from */
+#define BATCH_CHUNKS  32
+#define BATCH_PAGES   64
+#define WINDOW_TOKENS (LIMIT_TOKENS - 2)
+#define WINDOWS_MAX   64          /* of one chunk */
+#define SAMPLE_BYTES  (64 * 1024) /* of text to tell the document's language from */
+
+enum { STAGE_EXTRACT, STAGE_SPLIT, STAGE_EMBED, STAGE_STORE, STAGES };
+static const char *const STAGE_NAMES[STAGES] = { "extract", "split", "embed", "store" };
 
 struct ingest {
-    struct call             *c;
-    const struct job        *job;
-    struct ingest_task       t;
-    struct extract_info      info;        /* as far as it is known */
-    struct encoder          *enc;         /* NULL: words only */
-    struct split_opts        split;
-    bool                     mask;
-    struct staged_span      *staged;      /* from an earlier try */
-    int                      staged_count;
+    struct call *c;
+    const struct job *job;
+    struct ingest_task t;
+    struct extract_info info; /* as far as it is known */
+    struct encoder *enc;      /* NULL: words only */
+    struct split_opts split;
+    bool mask;
+    struct staged_span *staged; /* from an earlier try */
+    int staged_count;
     /* what waits for the next batch; in mem, which is emptied with it */
-    struct arena             mem;
-    struct staged_chunk      chunks[BATCH_CHUNKS];
-    struct staged_page       pages[BATCH_PAGES];
-    int                      chunk_count, page_count;
-    int                      idx;         /* of the next chunk */
-    int64_t                  offset;      /* of the next page in the document's text */
-    int                      pages_done;
-    char                     language[24];/* of the document: given, named, or found in the first of its text */
-    int64_t                  done_bytes;
-    int                      masked;
-    const char              *stage;
+    struct arena mem;
+    struct staged_chunk chunks[BATCH_CHUNKS];
+    struct staged_page pages[BATCH_PAGES];
+    int chunk_count, page_count;
+    int idx;        /* of the next chunk */
+    int64_t offset; /* of the next page in the document's text */
+    int pages_done;
+    char language[24]; /* of the document: given, named, or found in the first of its text */
+    int64_t done_bytes;
+    int masked;
+    const char *stage;
+    int64_t took_us[STAGES]; /* the path of ARC-004, summed over batches */
 };
 
 /* ---- payload ---- */
@@ -93,14 +97,24 @@ enum err ingest_task_read(struct call *c, const char *payload, struct ingest_tas
     enum err e = json_parse(c, payload, strlen(payload), &o);
     if (e) return e;
     *out = (struct ingest_task){
-        .document_id = member(c, o, "document_id"), .sha256 = member(c, o, "sha256"), .kind = member(c, o, "kind"),
-        .media_type = member(c, o, "media_type"), .filename = member(c, o, "filename"), .title = member(c, o, "title"),
-        .language = member(c, o, "language"), .content_type = member(c, o, "content_type"), .user_id = member(c, o, "user_id"),
-        .metadata = member(c, o, "metadata"), .unit = member(c, o, "unit"), .size = (int)json_get_int(o, "size", LIMIT_CHUNK_CHARS),
-        .overlap = (int)json_get_int(o, "overlap", LIMIT_CHUNK_OVERLAP_CHARS), .size_bytes = json_get_int(o, "size_bytes", 0),
+        .document_id = member(c, o, "document_id"),
+        .sha256 = member(c, o, "sha256"),
+        .kind = member(c, o, "kind"),
+        .media_type = member(c, o, "media_type"),
+        .filename = member(c, o, "filename"),
+        .title = member(c, o, "title"),
+        .language = member(c, o, "language"),
+        .content_type = member(c, o, "content_type"),
+        .user_id = member(c, o, "user_id"),
+        .metadata = member(c, o, "metadata"),
+        .unit = member(c, o, "unit"),
+        .size = (int)json_get_int(o, "size", LIMIT_CHUNK_CHARS),
+        .overlap = (int)json_get_int(o, "overlap", LIMIT_CHUNK_OVERLAP_CHARS),
+        .size_bytes = json_get_int(o, "size_bytes", 0),
     };
     json_decref(o);
-    if (!*out->document_id || strlen(out->sha256) != 64 || out->size < 1 || out->overlap < 0 || out->overlap >= out->size)
+    if (!*out->document_id || strlen(out->sha256) != 64 || out->size < 1 || out->overlap < 0 ||
+        out->overlap >= out->size)
         return fail(c, ERR_CORRUPT, "the job's payload is not an ingest task");
     return OK;
 }
@@ -120,6 +134,14 @@ static void report(struct ingest *g)
     json_put_int(&j, "pages_done", g->pages_done);
     json_put_int(&j, "pages_total", g->info.pages);
     json_put_int(&j, "chunks_done", g->idx - g->chunk_count);
+    json_begin_array(&j, "stages");
+    for (int i = 0; i < STAGES && g->took_us[i]; i++) {
+        json_begin_object(&j, NULL);
+        json_put_text(&j, "name", STAGE_NAMES[i]);
+        json_put_int(&j, "took_ms", g->took_us[i] / 1000);
+        json_end(&j);
+    }
+    json_end(&j);
     json_end(&j);
     jobs_progress(g->c, g->job, b.data);
     buf_dispose(&b);
@@ -140,7 +162,8 @@ const char *ingest_embed_text(struct arena *mem, const char *text, size_t n, con
 
 /* A text longer than the encoder's reach is embedded in windows of equal size, whose mean stands for it: cut at 256
  * tokens, three quarters of a CRE chunk would not be found. */
-static int windows(const struct ingest *g, struct arena *mem, const char *text, size_t n, const char **texts, size_t *lens, int room)
+static int windows(const struct ingest *g, struct arena *mem, const char *text, size_t n, const char **texts,
+                   size_t *lens, int room)
 {
     /* A token has at least one byte. */
     int max = (int)(n < WINDOW_TOKENS * WINDOWS_MAX ? n : WINDOW_TOKENS * WINDOWS_MAX);
@@ -150,7 +173,8 @@ static int windows(const struct ingest *g, struct arena *mem, const char *text, 
     if (count < 1) count = 1;
     if (count > room) count = room;
     for (int i = 0; i < count; i++) {
-        size_t from = i ? at[(int64_t)tokens * i / count] : 0, to = i + 1 < count ? at[(int64_t)tokens * (i + 1) / count] : n;
+        size_t from = i ? at[(int64_t)tokens * i / count] : 0,
+               to = i + 1 < count ? at[(int64_t)tokens * (i + 1) / count] : n;
         texts[i] = text + from;
         lens[i] = to - from;
     }
@@ -203,8 +227,12 @@ static enum err flush(struct ingest *g)
 {
     if (!g->chunk_count && !g->page_count) return OK;
     g->stage = "embed";
+    int64_t began = clock_mono_us();
     enum err e = g->enc && g->chunk_count ? embed(g) : OK;
+    int64_t embedded = clock_mono_us();
+    g->took_us[STAGE_EMBED] += embedded - began + 1;
     if (!e) e = staging_store_add(g->c, g->job->id, g->pages, g->page_count, g->chunks, g->chunk_count);
+    g->took_us[STAGE_STORE] += clock_mono_us() - embedded + 1;
     if (e) return e;
     g->chunk_count = g->page_count = 0;
     arena_reset(&g->mem);
@@ -268,7 +296,8 @@ static enum err add_piece(struct ingest *g, const struct extract_page *p, const 
     int64_t start = g->offset + (int64_t)s->start, end = g->offset + (int64_t)s->end;
     if (g->idx < g->staged_count) {
         const struct staged_span *old = &g->staged[g->idx];
-        if (old->start_byte == start && old->end_byte == end && old->text_hash == staging_hash(p->text + s->start, s->end - s->start)) {
+        if (old->start_byte == start && old->end_byte == end &&
+            old->text_hash == staging_hash(p->text + s->start, s->end - s->start)) {
             g->idx++;
             return OK;
         }
@@ -285,9 +314,15 @@ static enum err add_piece(struct ingest *g, const struct extract_page *p, const 
     const char *text = arena_strndup(&g->mem, p->text + s->start, s->end - s->start);
     const char *language = *g->t.language ? g->t.language : text_language(text, s->end - s->start);
     g->chunks[g->chunk_count++] = (struct staged_chunk){
-        .id = arena_strdup(&g->mem, id_new("chk", id)), .text = text,
-        .heading = arena_strdup(&g->mem, without_title(s->heading, *g->t.title ? g->t.title : g->info.title)), .language = arena_strdup(&g->mem, language),
-        .model = g->enc ? encoder_name(g->enc) : "", .idx = g->idx, .page = p->page, .start_byte = start, .end_byte = end,
+        .id = arena_strdup(&g->mem, id_new("chk", id)),
+        .text = text,
+        .heading = arena_strdup(&g->mem, without_title(s->heading, *g->t.title ? g->t.title : g->info.title)),
+        .language = arena_strdup(&g->mem, language),
+        .model = g->enc ? encoder_name(g->enc) : "",
+        .idx = g->idx,
+        .page = p->page,
+        .start_byte = start,
+        .end_byte = end,
     };
     g->idx++;
     return OK;
@@ -300,9 +335,12 @@ static enum err take_page(struct ingest *g, const struct extract_page *p)
         set_language(g, g->info.language);
         if (!g->language[0]) set_language(g, text_language(p->text, p->len < SAMPLE_BYTES ? p->len : SAMPLE_BYTES));
     }
+    int64_t began = clock_mono_us();
     int n = split_page(g->c, p, &g->split, &pieces);
+    g->took_us[STAGE_SPLIT] += clock_mono_us() - began + 1;
     for (int i = 0; i < n; i++) {
-        if (g->info.pages == 0 && p->len) g->done_bytes = (int64_t)((double)g->t.size_bytes * (double)pieces[i].start / (double)p->len);
+        if (g->info.pages == 0 && p->len)
+            g->done_bytes = (int64_t)((double)g->t.size_bytes * (double)pieces[i].start / (double)p->len);
         enum err e = add_piece(g, p, &pieces[i]);
         if (e) return e;
     }
@@ -310,7 +348,9 @@ static enum err take_page(struct ingest *g, const struct extract_page *p)
         enum err e = flush(g);
         if (e) return e;
     }
-    g->pages[g->page_count++] = (struct staged_page){ .page = p->page, .start_byte = g->offset, .text = arena_strndup(&g->mem, p->text, p->len) };
+    g->pages[g->page_count++] = (struct staged_page){ .page = p->page,
+                                                      .start_byte = g->offset,
+                                                      .text = arena_strndup(&g->mem, p->text, p->len) };
     g->offset += (int64_t)p->len;
     if (p->page) g->pages_done = p->page;
     if (g->info.pages) g->done_bytes = g->t.size_bytes * g->pages_done / g->info.pages;
@@ -347,7 +387,8 @@ static enum err result_metadata(struct ingest *g, const char **out)
 {
     json_t *o = NULL;
     const char *note = g->info.note;
-    if (g->masked) note = arena_printf(&g->c->mem, "%s%s%d personal details masked", note, *note ? "; " : "", g->masked);
+    if (g->masked)
+        note = arena_printf(&g->c->mem, "%s%s%d personal details masked", note, *note ? "; " : "", g->masked);
     *out = g->t.metadata;
     if (!*note) return OK;
     enum err e = json_parse(g->c, g->t.metadata, strlen(g->t.metadata), &o);
@@ -363,8 +404,12 @@ static enum err result_metadata(struct ingest *g, const char **out)
 
 static enum err finish(struct ingest *g)
 {
-    struct staged_result r = { .title = result_title(g), .language = *g->t.language ? g->t.language : g->language, .text_bytes = g->offset,
-                               .pages = g->info.pages, .chunks = g->idx, .keep_file = !g->mask };
+    struct staged_result r = { .title = result_title(g),
+                               .language = *g->t.language ? g->t.language : g->language,
+                               .text_bytes = g->offset,
+                               .pages = g->info.pages,
+                               .chunks = g->idx,
+                               .keep_file = !g->mask };
     if (g->idx == 0) return fail(g->c, ERR_INVALID, "there is no text in the file");
     /* Chunks staged by an earlier try may be more than there are now. */
     enum err e = g->staged_count > g->idx ? staging_store_cut(g->c, g->job->id, g->idx) : OK;
@@ -373,9 +418,10 @@ static enum err finish(struct ingest *g)
     g->stage = "store";
     g->done_bytes = g->t.size_bytes;
     report(g);
-    int span = span_begin(g->c, "store");
+    int64_t began = clock_mono_us();
     e = staging_store_finish(g->c, g->job->id, &g->t, &r);
-    span_end(g->c, span);
+    g->took_us[STAGE_STORE] += clock_mono_us() - began + 1;
+    if (!e) report(g);
     return e;
 }
 
@@ -401,13 +447,15 @@ static enum err read_in(struct ingest *g)
     enum err e = staging_store_read(c, g->job->id, g->enc ? encoder_name(g->enc) : "", &g->staged, &g->staged_count);
     if (!e) e = staging_store_cut(c, g->job->id, g->staged_count);
     if (e) return e;
-    if (!g->enc) log_warn(c, "no encoder: the document will be found by words only", "document", g->t.document_id, NULL);
+    if (!g->enc)
+        log_warn(c, "no encoder: the document will be found by words only", "document", g->t.document_id, NULL);
     g->stage = "extract";
     report(g);
-    int span = span_begin(c, "extract");
     struct extract_info info;
+    int64_t began = clock_mono_us();
     e = extract_run(c, document_file(c, g->t.sha256), kind, on_page, g, &info);
-    span_end(c, span);
+    g->took_us[STAGE_EXTRACT] =
+        clock_mono_us() - began - g->took_us[STAGE_SPLIT] - g->took_us[STAGE_EMBED] - g->took_us[STAGE_STORE] + 1;
     if (!e) e = flush(g);
     if (e) return e;
     g->info = info;
@@ -440,10 +488,11 @@ static enum err run(struct call *c, const struct job *j)
     arena_init(&g->mem, LIMIT_ARENA_BYTES);
     enum err e = ingest_task_read(c, j->payload, &g->t);
     if (!e) e = staging_store_state(c, j->id, &g->t, &done, &wanted);
-    if (!e && !done) e = wanted ? read_in(g) : fail(c, ERR_NOT_FOUND, "the document was removed or replaced before it was read in");
     if (!e && !done)
-        log_info(c, "document read in", "document", g->t.document_id, "chunks", log_int(c, g->idx), "pages", log_int(c, g->info.pages), "took_ms",
-                 log_int(c, clock_mono_ms() - began), NULL);
+        e = wanted ? read_in(g) : fail(c, ERR_NOT_FOUND, "the document was removed or replaced before it was read in");
+    if (!e && !done)
+        log_info(c, "document read in", "document", g->t.document_id, "chunks", log_int(c, g->idx), "pages",
+                 log_int(c, g->info.pages), "took_ms", log_int(c, clock_mono_ms() - began), NULL);
     arena_dispose(&g->mem);
     free(g);
     return e;

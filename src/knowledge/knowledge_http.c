@@ -1,6 +1,6 @@
 /* Documents and jobs over HTTP. Uploads are on disk and hashed before a handler runs, so a handler checks form fields,
- * hands the files on and answers; waiting for a job and streaming its progress are the only handlers that stay. Users may
- * read pages, so that a citation can be opened; the store shows them shared documents and their own only. */
+ * hands the files on and answers; waiting for a job and streaming its progress are the only handlers that stay. Users
+ * may read pages, so that a citation can be opened; the store shows them shared documents and their own only. */
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +116,8 @@ static enum err get_page(struct req *r)
     int64_t start, total;
     char *end;
     long page = strtol(given, &end, 10);
-    if (end == given || *end || page < 0 || page > LIMIT_DOCUMENT_PAGES) return fail(c, ERR_NOT_FOUND, "no page %.40s", given);
+    if (end == given || *end || page < 0 || page > LIMIT_DOCUMENT_PAGES)
+        return fail(c, ERR_NOT_FOUND, "no page %.40s", given);
     enum err e = document_get(c, req_path(r, "id"), &d);
     if (!e) e = document_text(c, d.id, (int)page, &text, &start, &total);
     if (e) return e;
@@ -177,16 +178,24 @@ static enum err form_options(struct req *r, struct ingest_opts *o)
 {
     struct call *c = &r->call;
     const char *creator = req_form(r, "creator_id"), *user = req_form(r, "user_id");
-    if (creator && *creator && strcmp(creator, c->creator_id) != 0) return fail(c, ERR_NOT_FOUND, "no creator %.128s", creator);
-    *o = (struct ingest_opts){ .title = req_form(r, "title"), .content_type = req_form(r, "content_type"), .language = req_form(r, "language"),
-                               .metadata = req_form(r, "metadata"), .replace_id = req_form(r, "replace"), .unit = req_form(r, "unit") };
+    if (creator && *creator && strcmp(creator, c->creator_id) != 0)
+        return fail(c, ERR_NOT_FOUND, "no creator %.128s", creator);
+    *o = (struct ingest_opts){ .title = req_form(r, "title"),
+                               .content_type = req_form(r, "content_type"),
+                               .language = req_form(r, "language"),
+                               .metadata = req_form(r, "metadata"),
+                               .replace_id = req_form(r, "replace"),
+                               .unit = req_form(r, "unit") };
     enum err e = form_int(r, "chunk_size", &o->chunk_size);
     if (!e) e = form_int(r, "chunk_overlap", &o->chunk_overlap);
     if (!e && user && *user) e = user_check(c, "user_id", user, &o->user_id);
     if (e) return e;
-    if (r->upload_count == 0) return fail_field(c, "file", "a file is needed: multipart/form-data with a part named file");
-    if (r->upload_count > FILES_MAX) return fail(c, ERR_TOO_LARGE, "%d files at once; at most %d are taken", r->upload_count, FILES_MAX);
-    if (r->upload_count > 1 && o->replace_id && *o->replace_id) return fail_field(c, "replace", "one file replaces one document");
+    if (r->upload_count == 0)
+        return fail_field(c, "file", "a file is needed: multipart/form-data with a part named file");
+    if (r->upload_count > FILES_MAX)
+        return fail(c, ERR_TOO_LARGE, "%d files at once; at most %d are taken", r->upload_count, FILES_MAX);
+    if (r->upload_count > 1 && o->replace_id && *o->replace_id)
+        return fail_field(c, "replace", "one file replaces one document");
     return OK;
 }
 
@@ -256,8 +265,10 @@ static void put_job(struct json_out *j, struct call *c, const struct job *k)
 {
     json_t *payload = NULL;
     const char *document = NULL;
-    if (json_parse(c, k->payload, strlen(k->payload), &payload) != OK) call_forgive(c);
-    else document = json_get_text(payload, "document_id", NULL);
+    if (json_parse(c, k->payload, strlen(k->payload), &payload) != OK)
+        call_forgive(c);
+    else
+        document = json_get_text(payload, "document_id", NULL);
     json_put_text(j, "id", k->id);
     json_put_text(j, "kind", k->kind);
     json_put_text(j, "state", job_state_word(k->state));
@@ -372,7 +383,8 @@ static enum err job_error(struct call *c, const struct job *k)
     if (k->state == JOB_DONE) return OK;
     if (k->state == JOB_CANCELLED) return fail(c, ERR_CONFLICT, "the ingest was cancelled");
     for (int e = 1; e < ERR_COUNT; e++)
-        if (k->error_code && strcmp(err_word((enum err)e), k->error_code) == 0) return fail(c, (enum err)e, "%s", k->error ? k->error : "failed");
+        if (k->error_code && strcmp(err_word((enum err)e), k->error_code) == 0)
+            return fail(c, (enum err)e, "%s", k->error ? k->error : "failed");
     return fail(c, ERR_INTERNAL, "%s", k->error ? k->error : "the ingest failed");
 }
 
@@ -394,7 +406,7 @@ static enum err process_document(struct req *r)
     bool ready;
     enum err e = form_options(r, &o);
     if (!e && r->upload_count > 1) e = fail_field(c, "file", "one file at a time");
-    if (!e && !(o.unit && *o.unit)) o.unit = "tokens";   /* CRE-025 */
+    if (!e && !(o.unit && *o.unit)) o.unit = "tokens"; /* CRE-025 */
     if (!e) e = add_upload(r, 0, &o, &a);
     if (!e) e = await(r, &a, &ready);
     if (!e) e = document_get(c, a.document_id, &d);
@@ -415,8 +427,10 @@ static enum err post_text(struct req *r)
     struct call *c = &r->call;
     const char *text = json_get_text(r->json, "text", ""), *user = json_get_text(r->json, "user_id", NULL);
     const json_t *metadata = json_object_get(r->json, "metadata");
-    struct ingest_opts o = { .title = json_get_text(r->json, "title", NULL), .content_type = json_get_text(r->json, "content_type", NULL),
-                             .unit = json_get_text(r->json, "unit", NULL), .chunk_size = (int)json_get_int(r->json, "chunk_size", 0),
+    struct ingest_opts o = { .title = json_get_text(r->json, "title", NULL),
+                             .content_type = json_get_text(r->json, "content_type", NULL),
+                             .unit = json_get_text(r->json, "unit", NULL),
+                             .chunk_size = (int)json_get_int(r->json, "chunk_size", 0),
                              .chunk_overlap = (int)json_get_int(r->json, "chunk_overlap", 0) };
     char *meta = metadata ? json_dumps(metadata, JSON_COMPACT) : NULL;
     struct added a;
@@ -429,7 +443,8 @@ static enum err post_text(struct req *r)
     enum err e = user ? user_check(c, "user_id", user, &o.user_id) : OK;
     if (!e) e = document_add_text(c, text, strlen(text), &o, &a.document_id, &a.job_id, &a.known);
     if (!e) e = await(r, &a, &ready);
-    if (!e && !ready) e = fail(c, ERR_TIMEOUT, "the text is still being read in as document %s, job %s", a.document_id, a.job_id);
+    if (!e && !ready)
+        e = fail(c, ERR_TIMEOUT, "the text is still being read in as document %s, job %s", a.document_id, a.job_id);
     if (!e) e = document_get(c, a.document_id, &d);
     if (!e) e = document_chunks(c, a.document_id, &k, &n);
     if (e) return e;
@@ -456,25 +471,32 @@ static const char TEXT_SCHEMA[] =
     "{\"type\":\"object\",\"required\":[\"text\"],\"additionalProperties\":false,\"properties\":{"
     "\"text\":{\"type\":\"string\",\"minLength\":1},\"title\":{\"type\":\"string\",\"maxLength\":500},"
     "\"metadata\":{\"type\":\"object\"},\"content_type\":{\"type\":\"string\",\"maxLength\":128},"
-    "\"user_id\":{\"type\":\"string\",\"maxLength\":128},\"chunk_size\":{\"type\":\"integer\",\"minimum\":50,\"maximum\":8000},"
-    "\"chunk_overlap\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":4000},\"unit\":{\"enum\":[\"characters\",\"tokens\"]}}}";
+    "\"user_id\":{\"type\":\"string\",\"maxLength\":128},\"chunk_size\":{\"type\":\"integer\",\"minimum\":50,"
+    "\"maximum\":8000},"
+    "\"chunk_overlap\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":4000},\"unit\":{\"enum\":[\"characters\","
+    "\"tokens\"]}}}";
 
 const struct route knowledge_routes[] = {
-    { "GET", "/api/v1/hub/documents", RIGHT_READ, 0, NULL, list_documents, "The creator's documents, newest first", "hub", 0, NULL, NULL },
-    { "POST", "/api/v1/hub/documents", RIGHT_WRITE, LIMIT_UPLOAD_BYTES, NULL, post_documents, "Upload documents; they are read in by a job", "hub",
-      ROUTE_MULTIPART, NULL, NULL },
-    { "GET", "/api/v1/hub/documents/{id}", RIGHT_READ, 0, NULL, get_document, "One document with its pages", "hub", 0, NULL, NULL },
-    { "DELETE", "/api/v1/hub/documents/{id}", RIGHT_WRITE, 0, NULL, delete_document, "Remove a document and everything made from it", "hub", 0, NULL, NULL },
-    { "GET", "/api/v1/hub/documents/{id}/pages/{page}", RIGHT_READ | RIGHT_ASK, 0, NULL, get_page, "The extracted text of one page (0: all)", "hub", 0,
+    { "GET", "/api/v1/hub/documents", RIGHT_READ, 0, NULL, list_documents, "The creator's documents, newest first",
+      "hub", 0, NULL, NULL },
+    { "POST", "/api/v1/hub/documents", RIGHT_WRITE, LIMIT_UPLOAD_BYTES, NULL, post_documents,
+      "Upload documents; they are read in by a job", "hub", ROUTE_MULTIPART, NULL, NULL },
+    { "GET", "/api/v1/hub/documents/{id}", RIGHT_READ, 0, NULL, get_document, "One document with its pages", "hub", 0,
       NULL, NULL },
-    { "GET", "/api/v1/hub/documents/{id}/chunks", RIGHT_READ, 0, NULL, get_chunks, "The chunks of a document", "hub", 0, NULL, NULL },
+    { "DELETE", "/api/v1/hub/documents/{id}", RIGHT_WRITE, 0, NULL, delete_document,
+      "Remove a document and everything made from it", "hub", 0, NULL, NULL },
+    { "GET", "/api/v1/hub/documents/{id}/pages/{page}", RIGHT_READ | RIGHT_ASK, 0, NULL, get_page,
+      "The extracted text of one page (0: all)", "hub", 0, NULL, NULL },
+    { "GET", "/api/v1/hub/documents/{id}/chunks", RIGHT_READ, 0, NULL, get_chunks, "The chunks of a document", "hub", 0,
+      NULL, NULL },
     { "GET", "/api/v1/jobs", RIGHT_READ, 0, NULL, list_jobs, "Background jobs, newest first", "hub", 0, NULL, NULL },
     { "GET", "/api/v1/jobs/{id}", RIGHT_READ, 0, NULL, get_job, "One job", "hub", 0, NULL, NULL },
-    { "GET", "/api/v1/jobs/{id}/events", RIGHT_READ, 0, NULL, stream_job, "A job's progress as server-sent events", "hub", 0, NULL, NULL },
+    { "GET", "/api/v1/jobs/{id}/events", RIGHT_READ, 0, NULL, stream_job, "A job's progress as server-sent events",
+      "hub", 0, NULL, NULL },
     { "DELETE", "/api/v1/jobs/{id}", RIGHT_WRITE, 0, NULL, cancel_job, "Cancel a job", "hub", 0, NULL, NULL },
-    { "POST", "/api/v1/ai/documents/process", RIGHT_WRITE, LIMIT_UPLOAD_BYTES, NULL, process_document, "Read in one document and wait for it", "cre",
-      ROUTE_MULTIPART, NULL, NULL },
-    { "POST", "/api/v1/coaching/documents", RIGHT_WRITE, 8 * LIMIT_REQUEST_BODY_BYTES, TEXT_SCHEMA, post_text, "Read in a text; its chunks come back", "arc", 0,
-      NULL, NULL },
+    { "POST", "/api/v1/ai/documents/process", RIGHT_WRITE, LIMIT_UPLOAD_BYTES, NULL, process_document,
+      "Read in one document and wait for it", "cre", ROUTE_MULTIPART, NULL, NULL },
+    { "POST", "/api/v1/coaching/documents", RIGHT_WRITE, 8 * LIMIT_REQUEST_BODY_BYTES, TEXT_SCHEMA, post_text,
+      "Read in a text; its chunks come back", "arc", 0, NULL, NULL },
     { 0 },
 };

@@ -1,7 +1,7 @@
-/* Names lie and are chosen by strangers, so a file is what its first (and, for zip, last) bytes say. What cannot be read
- * as one of the six accepted kinds is refused here, before anything of it is kept. This file looks at bytes through a
- * fixed window and parses nothing: parsing is the child's. The scan for the EICAR pattern stands for the place where a
- * virus scanner's verdict belongs; it is not one. */
+/* Names lie and are chosen by strangers, so a file is what its first (and, for zip, last) bytes say. What cannot be
+ * read as one of the six accepted kinds is refused here, before anything of it is kept. This file looks at bytes
+ * through a fixed window and parses nothing: parsing is the child's. The scan for the EICAR pattern stands for the
+ * place where a virus scanner's verdict belongs; it is not one. */
 /* SPDX-License-Identifier: MIT */
 #include "knowledge/media_type.h"
 
@@ -30,10 +30,11 @@ static const struct {
 
 static const struct {
     unsigned short at, len;
-    const char    *magic, *looks;
+    const char *magic, *looks;
 } MAGIC[] = {
-    { 0, 4, "\x7f"
-            "ELF",
+    { 0, 4,
+      "\x7f"
+      "ELF",
       "a Linux program" },
     { 0, 2, "MZ", "a Windows program" },
     { 0, 4, "\xfe\xed\xfa\xce", "a macOS program" },
@@ -60,8 +61,9 @@ static const struct {
     { 0, 4, "\x1a\x45\xdf\xa3", "a Matroska video" },
     { 0, 2, "\x1f\x8b", "a gzip archive" },
     { 0, 3, "BZh", "a bzip2 archive" },
-    { 0, 6, "\xfd"
-            "7zXZ\0",
+    { 0, 6,
+      "\xfd"
+      "7zXZ\0",
       "an xz archive" },
     { 0, 4, "\x28\xb5\x2f\xfd", "a zstd archive" },
     { 0, 6, "7z\xbc\xaf\x27\x1c", "a 7-Zip archive" },
@@ -119,7 +121,8 @@ static bool holds(const unsigned char *p, size_t n, const char *what)
     return n && memmem(p, n, what, strlen(what)) != NULL;
 }
 
-static const char *sniff_zip(const unsigned char *head, size_t hn, const unsigned char *tail, size_t tn, enum media_kind *out)
+static const char *sniff_zip(const unsigned char *head, size_t hn, const unsigned char *tail, size_t tn,
+                             enum media_kind *out)
 {
     const struct {
         const char *name, *looks;
@@ -178,8 +181,9 @@ static bool starts_tag(const char *p, size_t n, const char *tag)
 
 static bool looks_html(const char *p, size_t n)
 {
-    static const char *const first[] = { "<html", "<head", "<body", "<title", "<meta", "<link",    "<script", "<style", "<div",
-                                         "<p",    "<h1",   "<h2",   "<table", "<ul",   "<article", "<main",   "<section" };
+    static const char *const first[] = { "<html",   "<head",  "<body",    "<title", "<meta",   "<link",
+                                         "<script", "<style", "<div",     "<p",     "<h1",     "<h2",
+                                         "<table",  "<ul",    "<article", "<main",  "<section" };
     size_t i = markup_start(p, n);
     if (starts_nocase(p + i, n - i, "<!doctype html")) return true;
     for (size_t k = 0; k < sizeof(first) / sizeof(*first); k++)
@@ -260,11 +264,13 @@ static bool looks_text(const unsigned char *p, size_t n)
     return broken == 0 || (high * 3 < n && c1 * 4 <= broken + 4);
 }
 
-const char *media_type_sniff(const unsigned char *head, size_t hn, const unsigned char *tail, size_t tn, const char *filename,
-                             enum media_kind *out)
+const char *media_type_sniff(const unsigned char *head, size_t hn, const unsigned char *tail, size_t tn,
+                             const char *filename, enum media_kind *out)
 {
-    if (hn >= 4 && (memcmp(head, "PK\3\4", 4) == 0 || memcmp(head, "PK\5\6", 4) == 0)) return sniff_zip(head, hn, tail, tn, out);
-    /* "MZ" or "ID3" may also begin a text: letters alone decide only where the rest is no text, or a name claims otherwise. */
+    if (hn >= 4 && (memcmp(head, "PK\3\4", 4) == 0 || memcmp(head, "PK\5\6", 4) == 0))
+        return sniff_zip(head, hn, tail, tn, out);
+    /* "MZ" or "ID3" may also begin a text: letters alone decide only where the rest is no text, or a name claims
+     * otherwise. */
     bool text = looks_text(head, hn) && !named(filename, ".pdf") && !named(filename, ".docx");
     for (size_t i = 0; i < sizeof(MAGIC) / sizeof(*MAGIC); i++)
         if (hn >= (size_t)MAGIC[i].at + MAGIC[i].len && memcmp(head + MAGIC[i].at, MAGIC[i].magic, MAGIC[i].len) == 0 &&
@@ -283,12 +289,18 @@ const char *media_type_sniff(const unsigned char *head, size_t hn, const unsigne
     if (!looks_text(head, hn)) return "binary data";
     if (hn >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0) p += 3, hn -= 3;
     size_t i = markup_start(p, hn);
-    if (looks_html(p, hn)) *out = MEDIA_HTML;
-    else if (starts_nocase(p + i, hn - i, "<svg") || has_nocase(p + i, hn - i < 512 ? hn - i : 512, "<svg ")) return "an SVG image";
-    else if (starts_nocase(p + i, hn - i, "<?xml")) return "an XML file";
-    else if (looks_json(p, hn)) *out = MEDIA_JSON;
-    else if (named(filename, ".md") || named(filename, ".markdown") || looks_markdown(p, hn)) *out = MEDIA_MARKDOWN;
-    else *out = MEDIA_TEXT;
+    if (looks_html(p, hn))
+        *out = MEDIA_HTML;
+    else if (starts_nocase(p + i, hn - i, "<svg") || has_nocase(p + i, hn - i < 512 ? hn - i : 512, "<svg "))
+        return "an SVG image";
+    else if (starts_nocase(p + i, hn - i, "<?xml"))
+        return "an XML file";
+    else if (looks_json(p, hn))
+        *out = MEDIA_JSON;
+    else if (named(filename, ".md") || named(filename, ".markdown") || looks_markdown(p, hn))
+        *out = MEDIA_MARKDOWN;
+    else
+        *out = MEDIA_TEXT;
     return NULL;
 }
 
@@ -306,7 +318,8 @@ static enum err scan(struct call *c, int fd, int64_t size)
         at += got;
         size_t n = kept + (size_t)got;
         if (media_type_eicar(b, n))
-            return fail(c, ERR_UNSUPPORTED_TYPE, "the file was refused by the security scan: it holds the EICAR test pattern");
+            return fail(c, ERR_UNSUPPORTED_TYPE,
+                        "the file was refused by the security scan: it holds the EICAR test pattern");
         kept = n < CARRY ? n : CARRY;
         memmove(b, b + n - kept, kept);
         enum err e = call_check(c);
@@ -322,7 +335,8 @@ static enum err find(struct call *c, int fd, const char *filename, struct media 
     if (!S_ISREG(st.st_mode)) return fail(c, ERR_UNSUPPORTED_TYPE, "this is not a file; " MEDIA_ACCEPTED);
     if (st.st_size == 0) return fail(c, ERR_INVALID, "the file is empty");
     if (st.st_size > LIMIT_UPLOAD_BYTES)
-        return fail(c, ERR_TOO_LARGE, "the file has %lld bytes; at most %lld are taken", (long long)st.st_size, (long long)LIMIT_UPLOAD_BYTES);
+        return fail(c, ERR_TOO_LARGE, "the file has %lld bytes; at most %lld are taken", (long long)st.st_size,
+                    (long long)LIMIT_UPLOAD_BYTES);
 
     unsigned char *head = arena_alloc(&c->mem, HEAD_BYTES), *tail = arena_alloc(&c->mem, TAIL_BYTES);
     ssize_t hn = pread(fd, head, HEAD_BYTES, 0);
@@ -335,7 +349,8 @@ static enum err find(struct call *c, int fd, const char *filename, struct media 
     if (looks) return fail(c, ERR_UNSUPPORTED_TYPE, "the file looks like %s; " MEDIA_ACCEPTED, looks);
     int64_t text_max = kind == MEDIA_HTML ? 2 * LIMIT_DOCUMENT_TEXT_BYTES : LIMIT_DOCUMENT_TEXT_BYTES;
     if (kind != MEDIA_PDF && kind != MEDIA_DOCX && st.st_size > text_max)
-        return fail(c, ERR_TOO_LARGE, "the file holds %lld bytes of text; at most %lld are taken", (long long)st.st_size, (long long)text_max);
+        return fail(c, ERR_TOO_LARGE, "the file holds %lld bytes of text; at most %lld are taken",
+                    (long long)st.st_size, (long long)text_max);
     enum err e = scan(c, fd, st.st_size);
     if (e) return e;
     *out = (struct media){ .kind = kind, .type = KINDS[kind].type, .size_bytes = st.st_size };
@@ -345,7 +360,9 @@ static enum err find(struct call *c, int fd, const char *filename, struct media 
 enum err media_type_find(struct call *c, const char *path, const char *filename, struct media *out)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return fail(c, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read %s: %s", filename ? filename : "the file", strerror(errno));
+    if (fd < 0)
+        return fail(c, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read %s: %s", filename ? filename : "the file",
+                    strerror(errno));
     enum err e = find(c, fd, filename, out);
     close(fd);
     return e;

@@ -1,6 +1,6 @@
-/* Personal data that has a form: addresses, numbers and codes that can be recognised by shape and, where they carry one, by
- * check digit. A training plan is full of numbers, so a rule here must be sure: "3 x 10-12", "2024-01-31" and "1000 kcal"
- * stay. Names and places have no form and are left to those who can read. */
+/* Personal data that has a form: addresses, numbers and codes that can be recognised by shape and, where they carry
+ * one, by check digit. A training plan is full of numbers, so a rule here must be sure: "3 x 10-12", "2024-01-31" and
+ * "1000 kcal" stay. Names and places have no form and are left to those who can read. */
 /* SPDX-License-Identifier: MIT */
 #include <ctype.h>
 #include <string.h>
@@ -10,9 +10,9 @@
 #include "knowledge/knowledge.h"
 
 struct cursor {
-    const char *p;      /* what is left */
-    size_t      n;
-    const char *text;   /* the whole, for what stands before */
+    const char *p; /* what is left */
+    size_t n;
+    const char *text; /* the whole, for what stands before */
 };
 
 static bool digit(char ch)
@@ -52,8 +52,10 @@ static size_t email(const struct cursor *s)
     return dot > host && i > dot + 2 && isalpha((unsigned char)s->p[dot + 1]) ? i : 0;
 }
 
-/* Digits with single separators between them. Returns the length used, the digits in out, and the sizes of the groups. */
-static size_t digits(const struct cursor *s, const char *separators, char *out, int max, int groups[12], int *group_count)
+/* Digits with single separators between them. Returns the length used, the digits in out, and the sizes of the groups.
+ */
+static size_t digits(const struct cursor *s, const char *separators, char *out, int max, int groups[12],
+                     int *group_count)
 {
     size_t i = 0, end = 0;
     int n = 0, g = 0, run = 0;
@@ -131,13 +133,16 @@ static size_t iban(const struct cursor *s)
     char b[40];
     size_t i = 0;
     int n = 0;
-    if (s->n < 15 || !isupper((unsigned char)s->p[0]) || !isupper((unsigned char)s->p[1]) || !digit(s->p[2]) || !digit(s->p[3])) return 0;
+    if (s->n < 15 || !isupper((unsigned char)s->p[0]) || !isupper((unsigned char)s->p[1]) || !digit(s->p[2]) ||
+        !digit(s->p[3]))
+        return 0;
     size_t end = 0;
     while (i < s->n && n < 34) {
         if (isupper((unsigned char)s->p[i]) || digit(s->p[i])) {
             b[n++] = s->p[i++];
             end = i;
-        } else if (s->p[i] == ' ' && n % 4 == 0 && i + 1 < s->n && (digit(s->p[i + 1]) || isupper((unsigned char)s->p[i + 1]))) {
+        } else if (s->p[i] == ' ' && n % 4 == 0 && i + 1 < s->n &&
+                   (digit(s->p[i + 1]) || isupper((unsigned char)s->p[i + 1]))) {
             i++;
         } else {
             break;
@@ -155,7 +160,19 @@ static size_t iban(const struct cursor *s)
 /* Does a word for telephone stand just before? */
 static bool called_phone(const struct cursor *s)
 {
-    static const char *const words[] = { "tel", "phone", "telefono", ("tel\xc3\xa9" "fono"), "call", "whatsapp", "mobile", "movil", "m\xc3\xb3vil", "cell", "sms", "llama" };
+    static const char *const words[] = { "tel",
+                                         "phone",
+                                         "telefono",
+                                         ("tel\xc3\xa9"
+                                          "fono"),
+                                         "call",
+                                         "whatsapp",
+                                         "mobile",
+                                         "movil",
+                                         "m\xc3\xb3vil",
+                                         "cell",
+                                         "sms",
+                                         "llama" };
     size_t before = (size_t)(s->p - s->text), from = before > 24 ? before - 24 : 0;
     for (size_t w = 0; w < sizeof(words) / sizeof(*words); w++)
         for (size_t i = from; i + strlen(words[w]) <= before; i++)
@@ -189,7 +206,8 @@ static size_t phone(const struct cursor *s)
     if (!ends(&t, used)) return 0;
     if (plus) {
         /* +1 (555) 123-4567: go on past the brackets. */
-        while (n < 15 && used < t.n && strchr(" ()-", t.p[used]) && used + 3 < t.n && (digit(t.p[used + 1]) || t.p[used + 1] == '(' || digit(t.p[used + 2]))) {
+        while (n < 15 && used < t.n && strchr(" ()-", t.p[used]) && used + 3 < t.n &&
+               (digit(t.p[used + 1]) || t.p[used + 1] == '(' || digit(t.p[used + 2]))) {
             struct cursor u = { t.p + used, t.n - used, s->text };
             size_t skip = strspn(u.p, " ()-") < u.n ? strspn(u.p, " ()-") : u.n;
             char more[24];
@@ -212,7 +230,8 @@ static size_t phone(const struct cursor *s)
 static const struct {
     const char *mask;
     size_t (*find)(const struct cursor *s);
-} RULES[] = { { "[email]", email }, { "[id number]", ssn }, { "[id number]", dni }, { "[bank account]", iban }, { "[card number]", card }, { "[phone]", phone } };
+} RULES[] = { { "[email]", email },       { "[id number]", ssn },    { "[id number]", dni },
+              { "[bank account]", iban }, { "[card number]", card }, { "[phone]", phone } };
 
 const char *text_mask_pii(struct call *c, const char *text, size_t n, int *masked_out)
 {
@@ -223,7 +242,8 @@ const char *text_mask_pii(struct call *c, const char *text, size_t n, int *maske
     for (size_t i = 0; i < n;) {
         struct cursor s = { text + i, n - i, text };
         size_t used = 0, rule = 0;
-        bool start = at_word_start(&s) && (isalnum((unsigned char)text[i]) || text[i] == '+' || text[i] == '(' || (unsigned char)text[i] >= 0x80 || text[i] == '_');
+        bool start = at_word_start(&s) && (isalnum((unsigned char)text[i]) || text[i] == '+' || text[i] == '(' ||
+                                           (unsigned char)text[i] >= 0x80 || text[i] == '_');
         for (; start && rule < sizeof(RULES) / sizeof(*RULES); rule++) {
             used = RULES[rule].find(&s);
             if (used) break;

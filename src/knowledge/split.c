@@ -1,7 +1,7 @@
-/* The recursive splitter of ARC-006, turned around: instead of cutting the text into ever smaller pieces and gluing them
- * together, look for the best place to end each chunk within its reach. The results are the same where the recursion is
- * sensible, every chunk is a span of the text (so a citation can point at it), and memory is one list of chunks.
- * Sections are never joined, except a heading that has no text of its own with the section after it. */
+/* The recursive splitter of ARC-006, turned around: instead of cutting the text into ever smaller pieces and gluing
+ * them together, look for the best place to end each chunk within its reach. The results are the same where the
+ * recursion is sensible, every chunk is a span of the text (so a citation can point at it), and memory is one list of
+ * chunks. Sections are never joined, except a heading that has no text of its own with the section after it. */
 /* SPDX-License-Identifier: MIT */
 #include "knowledge/split.h"
 
@@ -15,14 +15,14 @@
 enum level { LEVEL_END, LEVEL_PARAGRAPH, LEVEL_LINE, LEVEL_SENTENCE, LEVEL_WORD, LEVEL_ANY };
 
 struct split {
-    struct call             *c;
-    const char              *text;
-    size_t                   len;
+    struct call *c;
+    const char *text;
+    size_t len;
     const struct split_opts *o;
-    uint32_t                *tokens;      /* where each begins; NULL in code points */
-    int                      token_count;
-    struct split_piece      *pieces;
-    int                      count, room;
+    uint32_t *tokens; /* where each begins; NULL in code points */
+    int token_count;
+    struct split_piece *pieces;
+    int count, room;
 };
 
 static bool blank(char ch)
@@ -41,8 +41,10 @@ static int token_at(const struct split *s, size_t at)
     int lo = 0, hi = s->token_count;
     while (lo < hi) {
         int mid = lo + (hi - lo) / 2;
-        if (s->tokens[mid] < at) lo = mid + 1;
-        else hi = mid;
+        if (s->tokens[mid] < at)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -129,16 +131,21 @@ static bool begins_at(const struct split *s, size_t at, enum level level)
 {
     const char *t = s->text;
     switch (level) {
-    case LEVEL_PARAGRAPH: return at >= 2 && t[at - 1] == '\n' && t[at - 2] == '\n';
-    case LEVEL_LINE:      return t[at - 1] == '\n';
-    case LEVEL_SENTENCE:  return t[at - 1] == '\n' || sentence_ends(t, at);
-    case LEVEL_WORD:      return blank(t[at - 1]);
-    default:              return !inside_char(t[at]);
+    case LEVEL_PARAGRAPH:
+        return at >= 2 && t[at - 1] == '\n' && t[at - 2] == '\n';
+    case LEVEL_LINE:
+        return t[at - 1] == '\n';
+    case LEVEL_SENTENCE:
+        return t[at - 1] == '\n' || sentence_ends(t, at);
+    case LEVEL_WORD:
+        return blank(t[at - 1]);
+    default:
+        return !inside_char(t[at]);
     }
 }
 
-/* Where the chunk after one that ended at end (by level) begins: as far back as the overlap allows at a place of the same
- * kind; sentences fall back to words, and so does a short rest. */
+/* Where the chunk after one that ended at end (by level) begins: as far back as the overlap allows at a place of the
+ * same kind; sentences fall back to words, and so does a short rest. */
 static size_t next_start(const struct split *s, size_t from, size_t end, size_t to, enum level level)
 {
     size_t back = reach_back(s, from + 1, end);
@@ -171,7 +178,7 @@ static void section(struct split *s, size_t from, size_t to, size_t least, const
     while (from < to && blank(s->text[from])) from++;
     while (to > from && blank(s->text[to - 1])) to--;
     while (least < to && blank(s->text[least])) least++;
-    size_t done = from;      /* the text up to here is in a chunk */
+    size_t done = from; /* the text up to here is in a chunk */
     while (done < to) {
         enum level level, fresh;
         while (blank(s->text[from])) from++;
@@ -213,7 +220,7 @@ int split_page(struct call *c, const struct extract_page *p, const struct split_
     }
     const char *heading = p->heading;
     size_t from = 0, least = 0;
-    bool open = false;       /* a heading without text waits for the next section */
+    bool open = false; /* a heading without text waits for the next section */
     for (int i = 0; i <= p->mark_count; i++) {
         size_t to = i < p->mark_count ? p->marks[i].at : p->len;
         bool next_record = i < p->mark_count && p->marks[i].record;

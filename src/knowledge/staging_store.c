@@ -1,5 +1,5 @@
-/* The SQL of a version on its way in. Each batch is one short transaction, so a kill loses one batch; the last step is one
- * transaction for everything that can be seen, so a kill leaves the old version or the new one whole. */
+/* The SQL of a version on its way in. Each batch is one short transaction, so a kill loses one batch; the last step is
+ * one transaction for everything that can be seen, so a kill leaves the old version or the new one whole. */
 /* SPDX-License-Identifier: MIT */
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "store/db.h"
 #include "store/store.h"
 
-#define SWEEP_AGE_MS (60 * 60 * 1000LL)
+#define SWEEP_AGE_MS  (60 * 60 * 1000LL)
 #define SPANS_AT_MOST 4000000
 
 /* Only to tell one text from another: FNV-1a. */
@@ -36,7 +36,10 @@ enum err staging_store_read(struct call *c, const char *job_id, const char *mode
     if (!e) e = db_get_int(c, conn, 0, &count, "SELECT count(*) FROM staged_chunk WHERE job_id = ?s", job_id);
     if (!e && count > SPANS_AT_MOST) e = fail(c, ERR_TOO_LARGE, "the document has more than %d chunks", SPANS_AT_MOST);
     struct staged_span *list = arena_array(&c->mem, (size_t)(e ? 0 : count), sizeof(*list));
-    if (!e) e = db_select(c, conn, &r, "SELECT idx, start_byte, end_byte, model, text FROM staged_chunk WHERE job_id = ?s ORDER BY idx", job_id);
+    if (!e)
+        e = db_select(c, conn, &r,
+                      "SELECT idx, start_byte, end_byte, model, text FROM staged_chunk WHERE job_id = ?s ORDER BY idx",
+                      job_id);
     while (!e && n < count && rows_next(r)) {
         if (rows_int(r, 0) != n || strcmp(rows_text(r, 3), model) != 0) break;
         const char *text = rows_text(r, 4);
@@ -61,24 +64,25 @@ enum err staging_store_cut(struct call *c, const char *job_id, int idx)
     return e;
 }
 
-enum err staging_store_add(struct call *c, const char *job_id, const struct staged_page *pages, int page_count, const struct staged_chunk *chunks,
-                           int chunk_count)
+enum err staging_store_add(struct call *c, const char *job_id, const struct staged_page *pages, int page_count,
+                           const struct staged_chunk *chunks, int chunk_count)
 {
     struct conn *w = NULL;
     enum err e = db_write(c, tenant_db(c->tenant), &w);
     for (int i = 0; !e && i < page_count; i++) {
         e = db_run(c, w, "DELETE FROM staged_page WHERE job_id = ?s AND page = ?i", job_id, (int64_t)pages[i].page);
         if (!e)
-            e = db_run(c, w, "INSERT INTO staged_page (job_id, page, start_byte, text) VALUES (?s, ?i, ?i, ?s)", job_id, (int64_t)pages[i].page,
-                       pages[i].start_byte, pages[i].text);
+            e = db_run(c, w, "INSERT INTO staged_page (job_id, page, start_byte, text) VALUES (?s, ?i, ?i, ?s)", job_id,
+                       (int64_t)pages[i].page, pages[i].start_byte, pages[i].text);
     }
     for (int i = 0; !e && i < chunk_count; i++) {
         const struct staged_chunk *k = &chunks[i];
         e = db_run(c, w,
-                   "INSERT INTO staged_chunk (job_id, idx, id, text, heading, page, start_byte, end_byte, language, dim, model, vector) "
+                   "INSERT INTO staged_chunk (job_id, idx, id, text, heading, page, start_byte, end_byte, language, "
+                   "dim, model, vector) "
                    "VALUES (?s, ?i, ?s, ?s, ?s, ?i, ?i, ?i, ?s, ?i, ?s, ?b)",
-                   job_id, (int64_t)k->idx, k->id, k->text, k->heading, (int64_t)k->page, k->start_byte, k->end_byte, k->language, (int64_t)k->dim,
-                   k->model, (const void *)k->vector, (size_t)k->dim * sizeof(float));
+                   job_id, (int64_t)k->idx, k->id, k->text, k->heading, (int64_t)k->page, k->start_byte, k->end_byte,
+                   k->language, (int64_t)k->dim, k->model, (const void *)k->vector, (size_t)k->dim * sizeof(float));
     }
     if (!e) e = db_commit(c, &w);
     db_release(&w);
@@ -94,19 +98,23 @@ static enum err drop_staged(struct call *c, struct conn *w, const char *job_id)
 static enum err put_vectors(struct call *c, struct conn *w, const char *job_id)
 {
     struct rows *r = NULL;
-    enum err e = db_select(c, w, &r, "SELECT id, model, dim, vector FROM staged_chunk WHERE job_id = ?s AND dim > 0 ORDER BY idx", job_id);
+    enum err e = db_select(
+        c, w, &r, "SELECT id, model, dim, vector FROM staged_chunk WHERE job_id = ?s AND dim > 0 ORDER BY idx", job_id);
     while (!e && rows_next(r)) {
         size_t n = 0;
         const void *v = rows_blob(r, 3, &n);
         int dim = (int)rows_int(r, 2);
-        if (n != (size_t)dim * sizeof(float)) e = fail(c, ERR_CORRUPT, "a staged vector has %zu bytes instead of %zu", n, (size_t)dim * sizeof(float));
-        else e = search_vector_put(c, w, rows_text(r, 0), rows_text(r, 1), dim, v);
+        if (n != (size_t)dim * sizeof(float))
+            e = fail(c, ERR_CORRUPT, "a staged vector has %zu bytes instead of %zu", n, (size_t)dim * sizeof(float));
+        else
+            e = search_vector_put(c, w, rows_text(r, 0), rows_text(r, 1), dim, v);
     }
     return rows_close(c, &r, e);
 }
 
 /* The row as it stood: what is to be replaced. */
-static enum err expected(struct call *c, struct conn *conn, const struct ingest_task *t, bool *there_out, const char **old_sha_out)
+static enum err expected(struct call *c, struct conn *conn, const struct ingest_task *t, bool *there_out,
+                         const char **old_sha_out)
 {
     const char *next = NULL;
     enum err e = db_get_text(c, conn, &next, "SELECT next_sha256 FROM document WHERE id = ?s", t->document_id);
@@ -115,26 +123,33 @@ static enum err expected(struct call *c, struct conn *conn, const struct ingest_
     return e;
 }
 
-static enum err move_staged(struct call *c, struct conn *w, const char *job_id, const struct ingest_task *t, const struct staged_result *r)
+static enum err move_staged(struct call *c, struct conn *w, const char *job_id, const struct ingest_task *t,
+                            const struct staged_result *r)
 {
     enum err e = search_index_drop(c, w, t->document_id);
     if (!e) e = db_run(c, w, "DELETE FROM chunk WHERE document_id = ?s", t->document_id);
     if (!e) e = db_run(c, w, "DELETE FROM document_page WHERE document_id = ?s", t->document_id);
     if (!e)
         e = db_run(c, w,
-                   "UPDATE document SET title = ?s, filename = ?s, media_type = ?s, language = ?s, content_type = ?s, user_id = ?s, sha256 = ?s, "
-                   "next_sha256 = '', split = ?s, metadata = ?s, state = 'ready', job_id = ?s, error = NULL, size_bytes = ?i, text_bytes = ?i, pages = ?i, "
+                   "UPDATE document SET title = ?s, filename = ?s, media_type = ?s, language = ?s, content_type = ?s, "
+                   "user_id = ?s, sha256 = ?s, "
+                   "next_sha256 = '', split = ?s, metadata = ?s, state = 'ready', job_id = ?s, error = NULL, "
+                   "size_bytes = ?i, text_bytes = ?i, pages = ?i, "
                    "chunks = ?i, version = version + 1, updated_at = ?i WHERE id = ?s",
                    r->title, t->filename, t->media_type, r->language, t->content_type, t->user_id, t->sha256,
-                   arena_printf(&c->mem, "%s:%d:%d", t->unit, t->size, t->overlap), r->metadata, job_id, t->size_bytes, r->text_bytes,
-                   (int64_t)r->pages, (int64_t)r->chunks, clock_unix_ms(), t->document_id);
+                   arena_printf(&c->mem, "%s:%d:%d", t->unit, t->size, t->overlap), r->metadata, job_id, t->size_bytes,
+                   r->text_bytes, (int64_t)r->pages, (int64_t)r->chunks, clock_unix_ms(), t->document_id);
     if (!e)
-        e = db_run(c, w, "INSERT INTO document_page (document_id, page, start_byte, text) SELECT ?s, page, start_byte, text FROM staged_page WHERE job_id = ?s",
+        e = db_run(c, w,
+                   "INSERT INTO document_page (document_id, page, start_byte, text) SELECT ?s, page, start_byte, text "
+                   "FROM staged_page WHERE job_id = ?s",
                    t->document_id, job_id);
     if (!e)
         e = db_run(c, w,
-                   "INSERT INTO chunk (id, document_id, idx, text, heading, page, start_byte, end_byte, user_id, content_type, language) "
-                   "SELECT id, ?s, idx, text, heading, page, start_byte, end_byte, ?s, ?s, CASE language WHEN '' THEN ?s ELSE language END "
+                   "INSERT INTO chunk (id, document_id, idx, text, heading, page, start_byte, end_byte, user_id, "
+                   "content_type, language) "
+                   "SELECT id, ?s, idx, text, heading, page, start_byte, end_byte, ?s, ?s, CASE language WHEN '' THEN "
+                   "?s ELSE language END "
                    "FROM staged_chunk WHERE job_id = ?s ORDER BY idx",
                    t->document_id, t->user_id, t->content_type, r->language, job_id);
     if (!e) e = put_vectors(c, w, job_id);
@@ -146,11 +161,13 @@ static enum err check_counts(struct call *c, struct conn *w, const char *job_id,
 {
     int64_t chunks = 0;
     enum err e = db_get_int(c, w, 0, &chunks, "SELECT count(*) FROM staged_chunk WHERE job_id = ?s", job_id);
-    if (!e && chunks != r->chunks) e = fail(c, ERR_INTERNAL, "%lld chunks are staged where %d were made", (long long)chunks, r->chunks);
+    if (!e && chunks != r->chunks)
+        e = fail(c, ERR_INTERNAL, "%lld chunks are staged where %d were made", (long long)chunks, r->chunks);
     return e;
 }
 
-enum err staging_store_finish(struct call *c, const char *job_id, const struct ingest_task *t, const struct staged_result *r)
+enum err staging_store_finish(struct call *c, const char *job_id, const struct ingest_task *t,
+                              const struct staged_result *r)
 {
     struct conn *w = NULL;
     const char *old = NULL;
@@ -167,7 +184,8 @@ enum err staging_store_finish(struct call *c, const char *job_id, const struct i
     return e;
 }
 
-enum err staging_store_state(struct call *c, const char *job_id, const struct ingest_task *t, bool *done_out, bool *wanted_out)
+enum err staging_store_state(struct call *c, const char *job_id, const struct ingest_task *t, bool *done_out,
+                             bool *wanted_out)
 {
     struct conn *conn = NULL;
     const char *old = NULL, *job = NULL, *state = NULL;
@@ -179,7 +197,8 @@ enum err staging_store_state(struct call *c, const char *job_id, const struct in
     db_release(&conn);
     if (e) return e;
     *wanted_out = there;
-    *done_out = !there && old && strcmp(old, t->sha256) == 0 && job && strcmp(job, job_id) == 0 && strcmp(state, "ready") == 0;
+    *done_out =
+        !there && old && strcmp(old, t->sha256) == 0 && job && strcmp(job, job_id) == 0 && strcmp(state, "ready") == 0;
     return OK;
 }
 
@@ -197,8 +216,9 @@ enum err staging_store_drop(struct call *c, const char *job_id, const struct ing
         e = db_run(c, w, "UPDATE document SET next_sha256 = '' WHERE id = ?s", t->document_id);
         if (!e) e = document_store_drop_file(c, w, t->sha256, "");
     } else if (!e && there && words) {
-        e = db_run(c, w, "UPDATE document SET state = 'failed', error = ?s, next_sha256 = '', updated_at = ?i WHERE id = ?s", words, clock_unix_ms(),
-                   t->document_id);
+        e = db_run(c, w,
+                   "UPDATE document SET state = 'failed', error = ?s, next_sha256 = '', updated_at = ?i WHERE id = ?s",
+                   words, clock_unix_ms(), t->document_id);
         if (!e) e = document_store_drop_file(c, w, t->sha256, "");
     } else if (!e && there) {
         e = db_run(c, w, "DELETE FROM document WHERE id = ?s", t->document_id);
@@ -221,7 +241,8 @@ static enum err sweep_files(struct call *c, struct conn *w)
         if (f->d_name[0] == '.' && (!f->d_name[1] || f->d_name[1] == '.')) continue;
         if (fstatat(dirfd(d), f->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) continue;
         if (clock_unix_ms() - (int64_t)st.st_ctim.tv_sec * 1000 < SWEEP_AGE_MS) continue;
-        e = db_get_int(c, w, 0, &used, "SELECT count(*) FROM document WHERE sha256 = ?s OR next_sha256 = ?s", f->d_name, f->d_name);
+        e = db_get_int(c, w, 0, &used, "SELECT count(*) FROM document WHERE sha256 = ?s OR next_sha256 = ?s", f->d_name,
+                       f->d_name);
         if (!e && !used) (void)unlinkat(dirfd(d), f->d_name, 0);
     }
     closedir(d);
@@ -235,8 +256,14 @@ enum err document_store_sweep(struct call *c)
     enum err e = db_write(c, tenant_db(c->tenant), &w);
     /* A row without a job was written just before a kill and never acknowledged. */
     if (!e) e = db_run(c, w, "DELETE FROM document WHERE state = 'queued' AND job_id = '' AND created_at < ?i", before);
-    if (!e) e = db_run(c, w, "DELETE FROM staged_chunk WHERE job_id NOT IN (SELECT id FROM job WHERE state IN ('queued', 'running'))");
-    if (!e) e = db_run(c, w, "DELETE FROM staged_page WHERE job_id NOT IN (SELECT id FROM job WHERE state IN ('queued', 'running'))");
+    if (!e)
+        e = db_run(
+            c, w,
+            "DELETE FROM staged_chunk WHERE job_id NOT IN (SELECT id FROM job WHERE state IN ('queued', 'running'))");
+    if (!e)
+        e = db_run(
+            c, w,
+            "DELETE FROM staged_page WHERE job_id NOT IN (SELECT id FROM job WHERE state IN ('queued', 'running'))");
     if (!e) e = sweep_files(c, w);
     if (!e) e = db_commit(c, &w);
     db_release(&w);

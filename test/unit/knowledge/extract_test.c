@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #undef fail
@@ -183,6 +184,38 @@ static void the_eicar_pattern_inside_a_document_is_refused(void **s) /* CRE-024 
     assert_non_null(strstr(c.err_text, "EICAR"));
 }
 
+/* A child that is not what it should be: a script in its place. */
+static enum err run_script(const char *script)
+{
+    static char program[80];
+    snprintf(program, sizeof(program), "%s.sh", path);
+    put_file(program, script, strlen(script));
+    if (chmod(program, 0700)) abort();
+    put_file(path, "words", 5);
+    setenv("CHIRON_EXE", program, 1);
+    call_forgive(&c);
+    enum err e = run(MEDIA_TEXT);
+    unsetenv("CHIRON_EXE");
+    unlink(program);
+    return e;
+}
+
+static void a_child_that_lies_or_dies_is_not_believed(void **s)
+{
+    (void)s;
+    assert_int_equal(run_script("#!/bin/sh\nprintf 'X\\377\\377\\377\\377abc'\n"), ERR_INVALID);               /* a length past all bounds */
+    assert_int_equal(run_script("#!/bin/sh\nprintf 'X\\2\\0\\0\\0\\377\\376P\\1\\0\\0\\0000'\n"), ERR_INVALID); /* not UTF-8 */
+    assert_int_equal(run_script("#!/bin/sh\nprintf 'H\\12\\0\\0\\0\\11\\0\\0\\0\\11\\0\\0\\0\\1A'\n"), ERR_INVALID); /* a mark past the text */
+    assert_int_equal(run_script("#!/bin/sh\nprintf 'P\\1\\0\\0\\0007'\n"), ERR_INVALID);                        /* page 7 comes first */
+    assert_int_equal(run_script("#!/bin/sh\nprintf '?\\0\\0\\0\\0'\n"), ERR_INVALID);                             /* an unknown frame */
+    assert_int_equal(run_script("#!/bin/sh\nexit 3\n"), ERR_INTERNAL);
+    assert_non_null(strstr(c.err_text, "status 3"));
+    assert_int_equal(run_script("#!/bin/sh\nkill -SEGV $$\n"), ERR_INVALID);
+    assert_non_null(strstr(c.err_text, "signal 11"));
+    assert_int_equal(run_script("#!/bin/sh\nkill -XCPU $$\n"), ERR_TOO_LARGE);
+    assert_int_equal(pages, 0);
+}
+
 /* What the cage lets through, as bits; run in a process of its own. */
 static int try_everything(void)
 {
@@ -229,6 +262,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_file_without_text_is_invalid, setup, teardown),
         cmocka_unit_test_setup_teardown(an_error_of_the_page_function_ends_the_child, setup, teardown),
         cmocka_unit_test_setup_teardown(the_eicar_pattern_inside_a_document_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_child_that_lies_or_dies_is_not_believed, setup, teardown),
         cmocka_unit_test_setup_teardown(the_child_has_no_network_no_writes_no_programs_and_no_children, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
