@@ -61,15 +61,21 @@ static bool request_id_valid(const char *s, size_t max)
     return true;
 }
 
-/* The id is taken over before the first refusal, so that every reply has one. */
+/* The id is taken over before the first refusal, so that every reply has one. It need not be secret: one random id per
+ * thread and a counter save a system call per request. */
 static void take_request_id(struct exchange *x)
 {
+    static _Thread_local char base[ID_BYTES];
+    static _Thread_local unsigned count;
     struct call *c = &x->req.call;
-    const char *sent = wire_header(&x->head, "x-request-id");
-    char made[ID_BYTES];
     if (c->log_id[0]) return;
-    if (!sent || !request_id_valid(sent, sizeof c->log_id)) sent = id_new("req", made);
-    snprintf(c->log_id, sizeof c->log_id, "%s", sent);
+    const char *sent = wire_header(&x->head, "x-request-id");
+    if (sent && request_id_valid(sent, sizeof c->log_id)) {
+        snprintf(c->log_id, sizeof c->log_id, "%s", sent);
+        return;
+    }
+    if (!base[0] || ++count == 0) id_new("req", base);
+    snprintf(c->log_id, sizeof c->log_id, "%s-%x", base, count);
 }
 
 static void log_and_count(struct exchange *x, int status)

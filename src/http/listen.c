@@ -71,7 +71,7 @@ static struct {
     int64_t             stop_at_ms;        /* 0 while serving */
     pthread_mutex_t     lock;              /* of the mailbox */
     struct exchange    *mail;
-} L = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} L = { .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP };   /* held for nanoseconds: sleeping costs more */
 
 static atomic_int stops;                   /* how often http_stop was called */
 static atomic_bool running;                /* L.loop and L.wake may be used */

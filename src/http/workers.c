@@ -28,6 +28,8 @@ struct workers {
     int             ordinary;     /* and are */
     int             streaming, streaming_max;
     int             threads;      /* started and not yet joined */
+    int             idle;         /* waiting for a task */
+    bool            waking;       /* one was woken and has not arrived */
     bool            closing;
     pthread_t       ended;        /* the last thread that went, to be joined by the next one or by close */
     bool            ended_set;
@@ -58,7 +60,11 @@ struct workers *workers_open(int ordinary, int streaming_max, int queue_max)
     assert(ordinary > 0 && queue_max > 0 && streaming_max >= 0);
     struct workers *w = calloc(1, sizeof *w);
     if (!w || !(w->queue = calloc((size_t)queue_max, sizeof *w->queue))) abort();
-    pthread_mutex_init(&w->lock, NULL);
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);   /* held for nanoseconds: sleeping costs more */
+    pthread_mutex_init(&w->lock, &attr);
+    pthread_mutexattr_destroy(&attr);
     pthread_cond_init(&w->more, NULL);
     pthread_cond_init(&w->gone, NULL);
     w->queue_max = queue_max;
@@ -77,6 +83,15 @@ struct workers *workers_open(int ordinary, int streaming_max, int queue_max)
     return w;
 }
 
+/* One at a time: the woken thread wakes the next when there is more to do. Waking all at once for tasks of a few
+ * microseconds costs more than the tasks. */
+static void wake_one(struct workers *w)
+{
+    if (w->waking || w->idle == 0 || w->waiting == 0) return;
+    w->waking = true;
+    pthread_cond_signal(&w->more);
+}
+
 bool workers_submit(struct workers *w, void (*run)(void *), void *arg)
 {
     pthread_mutex_lock(&w->lock);
@@ -84,7 +99,7 @@ bool workers_submit(struct workers *w, void (*run)(void *), void *arg)
     if (ok) {
         w->queue[(w->head + w->waiting) % w->queue_max] = (struct task){ run, arg };
         w->waiting++;
-        pthread_cond_signal(&w->more);
+        wake_one(w);
     }
     pthread_mutex_unlock(&w->lock);
     return ok;
@@ -132,11 +147,17 @@ static void *worker_main(void *arg)
     struct workers *w = arg;
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        while (w->waiting == 0 && !w->closing && w->ordinary <= w->wanted) pthread_cond_wait(&w->more, &w->lock);
+        while (w->waiting == 0 && !w->closing && w->ordinary <= w->wanted) {
+            w->idle++;
+            pthread_cond_wait(&w->more, &w->lock);
+            w->idle--;
+            w->waking = false;
+        }
         if (w->ordinary > w->wanted || w->waiting == 0) break;
         struct task t = w->queue[w->head];
         w->head = (w->head + 1) % w->queue_max;
         w->waiting--;
+        wake_one(w);
         pthread_mutex_unlock(&w->lock);
         t.run(t.arg);
         pthread_mutex_lock(&w->lock);
