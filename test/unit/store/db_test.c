@@ -235,6 +235,24 @@ static void a_long_statement_ends_with_its_caller(void **state)
     assert_int_equal(count_notes(), 0);
 }
 
+static void a_full_disk_is_said_and_what_was_there_stays(void **state)
+{
+    (void)state;
+    struct conn *w = NULL;
+    static char big[400000];
+    int64_t pages = 0;
+    assert_ok(&c, add_note("before", "kept"));
+    assert_ok(&c, db_write(&c, db, &w));
+    assert_ok(&c, db_get_int(&c, w, 0, &pages, "PRAGMA max_page_count = 20"));
+    assert_int_equal(pages, 20);
+    assert_int_equal(db_run(&c, w, "INSERT INTO note(id, raw) VALUES ('big', ?b)", (const void *)big, sizeof big), ERR_IO);
+    assert_non_null(strstr(c.err_text, "disk is full"));
+    call_forgive(&c);
+    db_release(&w);
+    assert_int_equal(count_notes(), 1);
+    assert_ok(&c, add_note("after", "small"));
+}
+
 static void after_an_error_that_ended_the_transaction_nothing_is_written(void **state)
 {
     (void)state;
@@ -446,6 +464,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reader_cannot_change_anything, set_up, tear_down),
         cmocka_unit_test_setup_teardown(errors_have_their_code_and_no_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_statement_ends_with_its_caller, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_disk_is_said_and_what_was_there_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(after_an_error_that_ended_the_transaction_nothing_is_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writers_queue_and_none_is_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(waiting_for_the_writer_has_an_end, set_up, tear_down),
