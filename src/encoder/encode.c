@@ -105,9 +105,10 @@ static void embed_tokens(struct encode_seat *s, const int32_t *ids, const int *l
         for (int at = 0; at < lens[i]; at++, row++, x += hidden) {
             assert(ids[row] >= 0 && ids[row] < w->vocabulary && at < w->positions);
             memcpy(x, w->position + (size_t)at * hidden, hidden * sizeof *x);
-            /* The table was found finite at load. */
-            if (!tensor_floats(w->word, (int64_t)ids[row] * w->hidden, w->hidden, s->sum)) abort();
-            s->k->layer_norm(x, s->sum, w->zero, w->norm.gain, w->norm.shift, w->norm_eps, row_of(s, s->act, row, w->hidden),
+            const float *word = tensor_view(w->word, (int64_t)ids[row] * w->hidden, w->hidden, s->sum);
+            /* The table was finite at load: the file was changed under the map. */
+            if (!word) abort();
+            s->k->layer_norm(x, word, w->zero, w->norm.gain, w->norm.shift, w->norm_eps, row_of(s, s->act, row, w->hidden),
                              1, w->hidden);
         }
 }

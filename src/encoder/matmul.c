@@ -174,13 +174,13 @@ static void *aligned(size_t bytes)
     return p;
 }
 
-enum err matmul_matrix_new(struct call *c, struct matmul_plan *p, const float *bias, struct matmul_matrix **out)
+enum err matmul_matrix_new(struct call *c, struct matmul_plan *p, void *place, const float *bias, struct matmul_matrix **out)
 {
     assert(!p->biased == !bias);
     struct matmul_matrix *m = calloc(1, sizeof *m);
     if (!m) abort();
     m->plan = p;
-    m->packed = aligned(matmul_plan_bytes(p));
+    m->packed = place;
     dnnl_status_t s = dnnl_memory_create(&m->weights, &p->weights, cpu, m->packed);
     if (!s && bias) s = dnnl_memory_create(&m->bias, &p->bias, cpu, (void *)(uintptr_t)bias);
     if (s) {
@@ -196,7 +196,6 @@ void matmul_matrix_free(struct matmul_matrix *m)
     if (!m) return;
     dnnl_memory_destroy(m->weights);
     dnnl_memory_destroy(m->bias);
-    free(m->packed);
     free(m);
 }
 
@@ -212,11 +211,12 @@ enum err matmul_matrix_pack(struct call *c, struct matmul_matrix *m, int at, con
 {
     const struct matmul_plan *p = m->plan;
     assert(t->rank == 2 && t->shape[1] == p->depth && at + t->shape[0] <= p->width);
-    float *column = malloc((size_t)p->depth * sizeof *column);
-    bool   finite = true;
-    if (!column) abort();
-    for (int n = 0; n < t->shape[0] && finite; n++) {
-        finite = tensor_floats(t, (int64_t)n * p->depth, p->depth, column);
+    float       *room = malloc((size_t)p->depth * sizeof *room);
+    const float *column = room;
+    if (!room) abort();
+    for (int n = 0; n < t->shape[0]; n++) {
+        column = tensor_view(t, (int64_t)n * p->depth, p->depth, room);
+        if (!column) break;
         size_t place = p->column_term[at + n];
         if (p->form == FORM_BF16) {
             uint16_t *to = (uint16_t *)m->packed + place;
@@ -226,8 +226,8 @@ enum err matmul_matrix_pack(struct call *c, struct matmul_matrix *m, int at, con
             for (int k = 0; k < p->depth; k++) to[p->row_term[k]] = column[k] * scale;
         }
     }
-    free(column);
-    return finite ? OK : fail(c, ERR_CORRUPT, "tensor %.100s: a number is NaN or infinite", t->name);
+    free(room);
+    return column ? OK : fail(c, ERR_CORRUPT, "tensor %.100s: a number is NaN or infinite", t->name);
 }
 
 struct matmul_seat *matmul_seat_new(struct matmul_plan *const *plans, int count)

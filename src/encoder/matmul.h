@@ -2,7 +2,7 @@
  * form with a primitive for every number of rows; a matrix is weights packed for its plan; a seat is what one thread
  * needs to run any of them. Plans and matrices are read-only once made; a seat is used by one thread at a time.
  *     e = matmul_plan_new(c, FORM_BF16, 384, 1536, FORM_F32, false, 64, &plan);
- *     e = matmul_matrix_new(c, plan, NULL, &matrix);  e = matmul_matrix_pack(c, matrix, 0, tensor, 1.0f);
+ *     e = matmul_matrix_new(c, plan, place, NULL, &matrix);  e = matmul_matrix_pack(c, matrix, 0, tensor, 1.0f);
  *     if (!matmul_seat_run(seat, 0, matrix, rows, src, dst)) …                                        */
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_ENCODER_MATMUL_H
@@ -28,8 +28,10 @@ void        matmul_plan_free(struct matmul_plan *p);    /* after its matrices an
 const char *matmul_plan_kind(const struct matmul_plan *p);   /* oneDNN's implementation name, "brg:avx512_core" */
 size_t      matmul_plan_bytes(const struct matmul_plan *p);  /* of packed weights */
 
-/* bias: width floats that outlive the matrix, NULL when the plan has none. */
-MUST_CHECK enum err matmul_matrix_new(struct call *c, struct matmul_plan *p, const float *bias, struct matmul_matrix **out);
+/* place: matmul_plan_bytes() zeros, 64-byte aligned; bias: width floats, NULL when the plan has none. Both outlive the
+ * matrix. */
+MUST_CHECK enum err matmul_matrix_new(struct call *c, struct matmul_plan *p, void *place, const float *bias,
+                                      struct matmul_matrix **out);
 void matmul_matrix_free(struct matmul_matrix *m);       /* NULL allowed */
 /* Columns [at, at + t->shape[0]) of the matrix from t [columns × depth], each times scale. ERR_CORRUPT: NaN, infinity. */
 MUST_CHECK enum err matmul_matrix_pack(struct call *c, struct matmul_matrix *m, int at, const struct tensor *t, float scale);

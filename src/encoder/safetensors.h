@@ -36,7 +36,10 @@ MUST_CHECK enum err safetensors_parse(struct call *c, const void *data, size_t s
 void safetensors_close(struct safetensors *st);     /* a zeroed one is allowed */
 const struct tensor *safetensors_find(const struct safetensors *st, const char *name);   /* NULL when absent */
 
-/* Elements [from, from + n) as floats. false when one of them is NaN or infinite, or the type has no floats. */
+/* Elements [from, from + n) as floats: in the map itself for F32, else converted into room (n floats). NULL when one of
+ * them is NaN or infinite, or the type has no floats. */
+MUST_CHECK const float *tensor_view(const struct tensor *t, int64_t from, int64_t n, float *room);
+/* The same, always copied to out; false instead of NULL. */
 MUST_CHECK bool tensor_floats(const struct tensor *t, int64_t from, int64_t n, float *out);
 /* No NaN, no infinity; reads the whole tensor. */
 bool tensor_is_finite(const struct tensor *t);

@@ -134,14 +134,39 @@ static enum err read_part(struct call *c, const struct weights *w, struct weight
     return e ? e : matmul_matrix_pack(c, l->matrix[plan], at, t, scale);
 }
 
-static enum err read_layer(struct call *c, struct weights *w, int index)
+static size_t place_bytes(const struct weights *w, int plan) { return (matmul_plan_bytes(w->plan[plan]) + 63) / 64 * 64; }
+
+/* One question streams every matrix once, so that its time is the memory's; with small pages a good part of it would
+ * be spent on looking pages up. */
+static enum err make_room(struct call *c, struct weights *w)
+{
+    const size_t huge = 2 * 1024 * 1024;
+    size_t       bytes = 0;
+    for (int i = 0; i < PLAN_COUNT; i++) bytes += place_bytes(w, i) * (size_t)w->layers;
+    bytes = (bytes + huge - 1) / huge * huge;
+    /* A huge page too much, so that the whole ones inside begin where the system can use them. */
+    void *p = mmap(NULL, bytes + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return fail(c, ERR_IO, "no memory for %zu bytes of weights", bytes);
+    uintptr_t from = (uintptr_t)p, begin = (from + huge - 1) / huge * huge;
+    if (begin > from) munmap(p, begin - from);
+    if (from + huge > begin) munmap((void *)(begin + bytes), from + huge - begin);
+    w->packed = (char *)begin;
+    w->packed_bytes = bytes;
+#ifdef MADV_HUGEPAGE
+    madvise(w->packed, bytes, MADV_HUGEPAGE);
+#endif
+    return OK;
+}
+
+static enum err read_layer(struct call *c, struct weights *w, int index, char **place)
 {
     struct weights_layer *l = &w->layer[index];
     const int             widths[PLAN_COUNT] = { 3 * w->hidden, w->hidden, w->inner, w->hidden }, n = w->hidden;
     for (int i = 0; i < PLAN_COUNT; i++) {
         l->bias[i] = floats((size_t)widths[i]);
-        enum err e = matmul_matrix_new(c, w->plan[i], i == PLAN_QKV ? l->bias[i] : NULL, &l->matrix[i]);
+        enum err e = matmul_matrix_new(c, w->plan[i], *place, i == PLAN_QKV ? l->bias[i] : NULL, &l->matrix[i]);
         if (e) return e;
+        *place += place_bytes(w, i);
     }
     const struct {
         enum weights_plan plan;
@@ -207,10 +232,12 @@ static enum err load(struct call *c, const char *folder, struct weights *w)
     for (int i = 0; i < PLAN_COUNT && !e; i++)
         e = matmul_plan_new(c, w->form, shape[i][0], shape[i][1], i == PLAN_QKV ? w->form : FORM_F32, i == PLAN_QKV,
                             WEIGHTS_BLOCK_ROWS, &w->plan[i]);
+    if (!e) e = make_room(c, w);
     if (e) return e;
+    char *place = w->packed;
     w->layer = calloc((size_t)w->layers, sizeof *w->layer);
     if (!w->layer) abort();
-    for (int i = 0; i < w->layers && !e; i++) e = read_layer(c, w, i);
+    for (int i = 0; i < w->layers && !e; i++) e = read_layer(c, w, i, &place);
     if (e) return e;
     /* Without this a fault on one word would bring its neighbours in as well. */
     mapped_drop(w->file.file.data, w->file.file.size);
@@ -241,6 +268,7 @@ void weights_dispose(struct weights *w)
     }
     free(w->layer);
     for (int i = 0; i < PLAN_COUNT; i++) matmul_plan_free(w->plan[i]);
+    if (w->packed) munmap(w->packed, w->packed_bytes);
     free(w->norm.gain);
     free(w->norm.shift);
     free(w->position);
