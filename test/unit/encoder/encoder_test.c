@@ -97,17 +97,17 @@ static void every_row_of_the_shared_reference_agrees(void **s)
     assert_int_equal(compare(shared_reference(), bf16, 0.999), 61);
 }
 
-enum { MANY = 300 };
+enum { MANY = 64 };
 static char        made[MANY][1400];
 static const char *made_texts[MANY];
 
-/* Texts of 1 to about 200 words, no two alike. */
+/* Texts of 1 to 150 words, no two alike. */
 static void make_texts(void)
 {
     static const char *const words[] = { "squat", "deadlift", "sleep", "protein", "recovery", "how", "often", "should", "I",
                                          "train", "knees", "hurt", "the", "week", "progressive", "overload", "M\xc3\xbcsli" };
     for (int i = 0; i < MANY; i++) {
-        size_t n = 0, count = 1 + (size_t)(i * 37 % 190);
+        size_t n = 0, count = 1 + (size_t)(i * 37 % 150);
         for (size_t k = 0; k < count; k++)
             n += (size_t)snprintf(made[i] + n, sizeof made[i] - n, "%s ", words[(k * k + (size_t)i * 5 + k / 3) % 17]);
         snprintf(made[i] + n, sizeof made[i] - n, "%d", i);
@@ -122,7 +122,7 @@ static void a_text_has_the_same_vector_whatever_it_is_batched_with(void **s)
     make_texts();
     for (int k = 0; k < 2; k++) {
         float *together = embed(both[k], made_texts, NULL, MANY);
-        for (int i = 0; i < MANY; i += 17) {
+        for (int i = 0; i < MANY; i += 11) {
             float *alone = embed(both[k], made_texts + i, NULL, 1);
             assert_true(cosine(alone, together + i * DIM) > (k ? 0.9999 : 0.999999));
             free(alone);
@@ -134,14 +134,14 @@ static void a_text_has_the_same_vector_whatever_it_is_batched_with(void **s)
 static void token_counts_include_the_frame_and_stop_at_256(void **s)
 {
     (void)s;
-    const char *texts[] = { "", "run", made[5] };
+    const char *texts[] = { "", "run", made[4] };
     int         counts[3];
     float       v[3 * DIM];
     make_texts();
     assert_int_equal(encoder_embed_counted(&c, bf16, texts, NULL, 3, v, counts), OK);
     assert_int_equal(counts[0], 2);
     assert_int_equal(counts[1], 3);
-    assert_true(counts[2] > 150 && counts[2] <= LIMIT_TOKENS);
+    assert_true(counts[2] > 140 && counts[2] <= LIMIT_TOKENS);
 }
 
 static float *expected;
@@ -151,8 +151,8 @@ static void  *one_of_eight(void *arg)
     intptr_t    bad = 0;
     int         at = (int)(intptr_t)arg;
     call_init(&mine);
-    for (int i = 0; i < 6; i++) {
-        int    first = (at * 31 + i * 47) % (MANY - 40), n = i % 3 ? 1 : 40;
+    for (int i = 0; i < 4; i++) {
+        int    first = (at * 31 + i * 47) % (MANY - 16), n = i % 3 ? 1 : 16;
         float *v = malloc((size_t)n * DIM * sizeof *v);
         if (encoder_embed(&mine, bf16, made_texts + first, NULL, n, v)) bad++;
         for (int k = 0; k < n && !bad; k++) bad += cosine(v + k * DIM, expected + (first + k) * DIM) < 0.9999;
