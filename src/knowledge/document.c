@@ -19,6 +19,7 @@
 
 #define CHUNK_SIZE_MIN 50
 #define CHUNK_SIZE_MAX 8000
+#define SNIFF_BYTES    (64 * 1024)
 #define TEXT_PAGE_MAX  (1024 * 1024)
 
 static enum err check_text(struct call *c, const char *field, const char *s, size_t max)
@@ -256,6 +257,7 @@ enum err document_add_text(struct call *c, const char *text, size_t n, const str
 {
     struct ingest_task t = { 0 };
     struct media m = { .kind = MEDIA_TEXT };
+    enum media_kind found = MEDIA_TEXT;
     enum err e = check_options(c, o, &t);
     if (!e && n == 0) e = fail_field(c, "text", "the text is empty");
     if (!e && (int64_t)n > LIMIT_DOCUMENT_TEXT_BYTES)
@@ -272,6 +274,9 @@ enum err document_add_text(struct call *c, const char *text, size_t n, const str
         e = media_type_find(c, path, o->filename, &m);
     else if (!e && media_type_eicar(text, n))
         e = fail(c, ERR_UNSUPPORTED_TYPE, "the text was refused by the security scan: it holds the EICAR test pattern");
+    else if (!e && !media_type_sniff((const unsigned char *)text, n < SNIFF_BYTES ? n : SNIFF_BYTES, NULL, 0, NULL, &found) &&
+             found == MEDIA_MARKDOWN)
+        m.kind = MEDIA_MARKDOWN;
     t.kind = media_type_word(m.kind);
     t.media_type = media_type_name(m.kind);
     t.size_bytes = (int64_t)n;

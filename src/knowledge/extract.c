@@ -23,6 +23,7 @@
 
 #define PATH_MAX_BYTES 600
 #define POLL_MS        200
+#define WAIT_MS_MAX    (10 * LIMIT_EXTRACT_SECONDS * 1000LL)   /* for all its output together */
 #define CHUNK_BYTES    (64 * 1024)
 
 struct run {
@@ -248,12 +249,15 @@ static enum err take_all(struct run *r)
 static enum err pump(struct run *r)
 {
     char *b = arena_alloc(&r->c->mem, CHUNK_BYTES);
-    int64_t heard_ms = clock_mono_ms();
+    int64_t heard_ms = clock_mono_ms(), waited_ms = 0;
     while (!r->done) {
         enum err e = call_check(r->c);
         if (e) return e;
         struct pollfd f = { .fd = r->fd, .events = POLLIN };
+        int64_t began_ms = clock_mono_ms();
         int n = poll(&f, 1, POLL_MS);
+        waited_ms += clock_mono_ms() - began_ms;
+        if (waited_ms > WAIT_MS_MAX) return fail(r->c, ERR_TIMEOUT, "the document could not be read in %lld seconds", WAIT_MS_MAX / 1000);
         if (n < 0 && errno != EINTR)
             return fail(r->c, ERR_IO, "cannot wait for the document reader: %s", strerror(errno));
         if (n <= 0) {
@@ -301,11 +305,9 @@ enum err extract_run(struct call *c, const char *path, enum media_kind kind, ext
     int status = 0;
     e = pump(r);
     close(r->fd);
-    if (e || !r->done) {
-        /* An end without a farewell: give it a moment to be seen as what it died of, then make sure. */
-        for (int i = 0; !e && i < 20 && waitpid(r->pid, &status, WNOHANG) == 0; i++) usleep(10000);
-        kill(-r->pid, SIGKILL);
-    }
+    /* An end without a farewell: give it a moment to be seen as what it died of. Then, whatever it said, it goes. */
+    for (int i = 0; !e && !r->done && i < 20 && waitpid(r->pid, &status, WNOHANG) == 0; i++) usleep(10000);
+    kill(-r->pid, SIGKILL);
     while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR) continue;
     if (!e && !r->done) e = died(r, status);
     arena_dispose(&r->mem);

@@ -364,6 +364,19 @@ static void bad_options_are_refused_by_name(void **s)
     assert_int_equal(count("document"), 0);
 }
 
+static void a_text_without_a_name_is_markdown_when_it_looks_so_and_never_data(void **s)
+{
+    (void)s;
+    struct document d;
+    struct chunk *k;
+    int n;
+    OKAY(document_get(&c, add("# Rest\n\nSleep.\n\n# Food\n\nEat.\n", &(struct ingest_opts){ 0 }), &d));
+    assert_string_equal(d.media_type, "text/markdown");
+    const char *id = add("{\"text\": \"only looks like a record\"", &(struct ingest_opts){ 0 });
+    OKAY(document_chunks(&c, id, &k, &n));
+    assert_string_equal(k[0].text, "{\"text\": \"only looks like a record\"");
+}
+
 static void the_text_to_embed_begins_with_its_heading_once(void **s)
 {
     (void)s;
@@ -389,6 +402,7 @@ int main(int argc, char **argv)
         TEST(what_an_earlier_try_staged_is_not_made_again),
         TEST(pages_of_a_pdf_are_kept_with_their_chunks),
         TEST(bad_options_are_refused_by_name),
+        TEST(a_text_without_a_name_is_markdown_when_it_looks_so_and_never_data),
         TEST(the_text_to_embed_begins_with_its_heading_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
