@@ -27,7 +27,7 @@ uint32_t        vectors_add(struct vectors *v, const float *unit);
 /* The row as it was added: dim floats, valid as long as v. slot < the count the reader was told. */
 const float    *vectors_row(const struct vectors *v, uint32_t slot);
 /* The best k of slots 0..count-1 whose bit (slot & 63 of word slot / 64) is set in allowed, NULL: all; best first, equal
- * cosines by slot. out has room for k. Returns how many. The scan is over int8 copies of the rows; 4k + 32 of the
+ * cosines by slot. out has room for k. Returns how many. The scan is over int8 copies of the rows; 2k + 32 of the
  * leading ones are scored again in f32. q: dim floats, unit length. */
 int             vectors_scan(const struct vectors *v, const float *q, uint32_t count, const uint64_t *allowed, int k,
                              struct vector_hit *out);

@@ -230,8 +230,8 @@ int vectors_scan(const struct vectors *v, const float *q, uint32_t count, const 
 {
     assert(k > 0 && k <= SCAN_K_MAX);
     int8_t small[DIM_MAX] __attribute__((aligned(64)));
-    struct vector_hit heap[4 * SCAN_K_MAX + 32];
-    struct scan s = { .v = v, .q = small, .best = { heap, 0, 4 * k + 32 } };
+    struct vector_hit heap[2 * SCAN_K_MAX + 32];
+    struct scan s = { .v = v, .q = small, .best = { heap, 0, 2 * k + 32 } };
     quantise(q, v->dim, small);
     memset(small + v->dim, 0, v->stride - (size_t)v->dim);
     for (int i = 0; i < v->dim; i++) s.offset += small[i];
