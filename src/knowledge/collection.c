@@ -1,9 +1,8 @@
 /* knowledge/collection.c — read-copy-update over a creator's items. Per-item columns are copied for each generation
  * (24 bytes an item); vectors, which are eighty times that, are appended to rows that older snapshots go on using.
- * A creator's entry leaves when all entries together are over the bound, least recently used first; searches that hold
- * its snapshot finish undisturbed. It refuses to score anything. */
+ * It refuses to know which creators there are: that is collections.c. */
 /* SPDX-License-Identifier: MIT */
-#include "knowledge/collection.h"
+#include "knowledge/collection_follow.h"
 
 #include <assert.h>
 #include <math.h>
@@ -12,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/metric.h"
 #include "knowledge/postings.h"
 #include "knowledge/search_store.h"
 
@@ -52,19 +50,6 @@ struct collection {
     uint32_t *index_of[SETS], index_cap[SETS];
     int set_count;
 };
-struct entry {
-    struct entry *next;
-    char creator[LIMIT_ID_BYTES + 1];
-    pthread_mutex_t refresh;
-    struct collection *now;          /* NULL: nothing read yet, or evicted */
-    size_t bytes;
-    uint64_t used;
-    int busy;                        /* threads inside; it is not freed meanwhile */
-};
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* entries, their now, bytes, used, busy */
-static struct entry *entries;
-static uint64_t uses;
-static size_t bytes_max = (size_t)LIMIT_INDEX_BYTES;
 
 static void *grow(void *p, size_t n, size_t each)
 {
@@ -149,6 +134,11 @@ static void base_release(struct base *b)
     free(b);
 }
 
+void collection_retain(struct collection *col)
+{
+    atomic_fetch_add(&col->refs, 1);
+}
+
 void collection_release(struct collection *col)
 {
     if (!col || atomic_fetch_sub(&col->refs, 1) > 1) return;
@@ -200,7 +190,7 @@ static struct collection *snapshot(const struct collection *old)
     return s;
 }
 
-static size_t collection_bytes(const struct collection *s)
+size_t collection_bytes(const struct collection *s)
 {
     size_t n = (size_t)s->cap * (sizeof(int64_t) + 3 * sizeof(uint32_t) + sizeof(void *)) + (size_t)s->base->metadata_count * 512;
     for (int i = 0; i < s->set_count; i++) n += vectors_bytes(s->sets[i].rows) + s->index_cap[i] * sizeof(uint32_t);
@@ -330,7 +320,7 @@ static void add_run(struct collection *s, struct postings *run)
     }
 }
 
-static enum err follow(struct call *c, struct conn *r, int64_t generation, const struct collection *old, struct collection **out)
+enum err collection_follow(struct call *c, struct conn *r, int64_t generation, const struct collection *old, struct collection **out)
 {
     struct builder b = { .s = snapshot(old) };
     struct collection *s = b.s;
@@ -339,7 +329,7 @@ static enum err follow(struct call *c, struct conn *r, int64_t generation, const
     enum err e = search_store_gone(c, r, s->last_gone, take_gone, &b, &s->last_gone, &missed);
     if (!e && old && (missed || s->dead_count > s->count / 2 + DEAD_SLACK)) {
         collection_release(s);
-        return follow(c, r, generation, NULL, out);
+        return collection_follow(c, r, generation, NULL, out);
     }
     if (!e) {
         b.terms = postings_begin();
@@ -354,135 +344,6 @@ static enum err follow(struct call *c, struct conn *r, int64_t generation, const
     s->generation = generation;
     *out = s;
     return OK;
-}
-
-/* ---- the table of creators ---- */
-
-static struct entry *entry_enter(const char *creator)
-{
-    pthread_mutex_lock(&lock);
-    struct entry *e = entries;
-    while (e && strcmp(e->creator, creator) != 0) e = e->next;
-    if (!e) {
-        if (!(e = calloc(1, sizeof *e))) abort();
-        snprintf(e->creator, sizeof e->creator, "%s", creator);
-        pthread_mutex_init(&e->refresh, NULL);
-        e->next = entries;
-        entries = e;
-    }
-    e->busy++;
-    e->used = ++uses;
-    pthread_mutex_unlock(&lock);
-    return e;
-}
-
-/* Called with lock held: the least recently used entries go until the rest fits; keep stays. */
-static void evict(const struct entry *keep, struct collection **old, int max, int *n)
-{
-    for (;;) {
-        size_t sum = 0;
-        struct entry *oldest = NULL;
-        for (struct entry *e = entries; e; e = e->next) {
-            sum += e->bytes;
-            if (e != keep && e->now && (!oldest || e->used < oldest->used)) oldest = e;
-        }
-        metric_set("chiron_index_bytes", NULL, (double)sum);
-        if (sum <= bytes_max || !oldest || *n == max) return;
-        old[(*n)++] = oldest->now;
-        oldest->now = NULL;
-        oldest->bytes = 0;
-    }
-}
-
-static struct collection *current(struct entry *en, int64_t generation)
-{
-    pthread_mutex_lock(&lock);
-    struct collection *now = en->now && en->now->generation >= generation ? en->now : NULL;
-    if (now) atomic_fetch_add(&now->refs, 1);
-    pthread_mutex_unlock(&lock);
-    return now;
-}
-
-static enum err refresh(struct call *c, struct conn *r, int64_t generation, struct entry *en, struct collection **out)
-{
-    struct collection *fresh = NULL, *gone[16];
-    int n = 0;
-    pthread_mutex_lock(&lock);
-    struct collection *old = en->now, *was;   /* stays for those whose generation it is */
-    if (old) atomic_fetch_add(&old->refs, 1);
-    pthread_mutex_unlock(&lock);
-    enum err e = follow(c, r, generation, old, &fresh);
-    /* After an error rows may have been appended that no snapshot counts: the old base is not continued. */
-    pthread_mutex_lock(&lock);
-    was = en->now;
-    en->now = fresh;
-    en->bytes = fresh ? collection_bytes(fresh) : 0;
-    if (fresh) atomic_fetch_add(&fresh->refs, 1);
-    evict(en, gone, 16, &n);
-    pthread_mutex_unlock(&lock);
-    collection_release(was);
-    collection_release(old);
-    while (n > 0) collection_release(gone[--n]);
-    if (!e) *out = fresh;
-    return e;
-}
-
-enum err collection_get(struct call *c, struct conn *r, int64_t generation, struct collection **out)
-{
-    struct entry *en = entry_enter(c->creator_id);
-    struct collection *col = current(en, generation);
-    enum err e = OK;
-    if (!col) {
-        pthread_mutex_lock(&en->refresh);
-        col = current(en, generation);
-        if (!col) e = refresh(c, r, generation, en, &col);
-        pthread_mutex_unlock(&en->refresh);
-    }
-    pthread_mutex_lock(&lock);
-    en->busy--;
-    pthread_mutex_unlock(&lock);
-    if (!e) *out = col;
-    return e;
-}
-
-void collections_open(size_t max_bytes)
-{
-    bytes_max = max_bytes;
-}
-
-void collection_forget(const char *creator_id)
-{
-    pthread_mutex_lock(&lock);
-    for (struct entry *e = entries; e; e = e->next) {
-        if (strcmp(e->creator, creator_id) != 0) continue;
-        collection_release(e->now);
-        e->now = NULL;
-        e->bytes = 0;
-    }
-    pthread_mutex_unlock(&lock);
-}
-
-void collections_close(void)
-{
-    pthread_mutex_lock(&lock);
-    while (entries) {
-        struct entry *e = entries;
-        assert(e->busy == 0);
-        entries = e->next;
-        collection_release(e->now);
-        pthread_mutex_destroy(&e->refresh);
-        free(e);
-    }
-    pthread_mutex_unlock(&lock);
-}
-
-size_t collections_bytes(void)
-{
-    size_t sum = 0;
-    pthread_mutex_lock(&lock);
-    for (struct entry *e = entries; e; e = e->next) sum += e->bytes;
-    pthread_mutex_unlock(&lock);
-    return sum;
 }
 
 /* ---- reading a snapshot ---- */

@@ -1,0 +1,153 @@
+/* knowledge/collections.c — one entry per creator with the newest snapshot of their collection. An entry's snapshot leaves
+ * when all together are over the bound, least recently used first; searches that hold it finish undisturbed. Readers of
+ * the generation that is there never wait for one that is being read in. It refuses to look inside a collection. */
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/metric.h"
+#include "knowledge/collection_follow.h"
+
+struct entry {
+    struct entry *next;
+    char creator[LIMIT_ID_BYTES + 1];
+    pthread_mutex_t refresh;
+    struct collection *now;          /* NULL: nothing read yet, or evicted */
+    size_t bytes;
+    uint64_t used;
+    int busy;                        /* threads inside; it is not freed meanwhile */
+};
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* entries, their now, bytes, used, busy */
+static struct entry *entries;
+static uint64_t uses;
+static size_t bytes_max = (size_t)LIMIT_INDEX_BYTES;
+
+static struct entry *entry_enter(const char *creator)
+{
+    pthread_mutex_lock(&lock);
+    struct entry *e = entries;
+    while (e && strcmp(e->creator, creator) != 0) e = e->next;
+    if (!e) {
+        if (!(e = calloc(1, sizeof *e))) abort();
+        snprintf(e->creator, sizeof e->creator, "%s", creator);
+        pthread_mutex_init(&e->refresh, NULL);
+        e->next = entries;
+        entries = e;
+    }
+    e->busy++;
+    e->used = ++uses;
+    pthread_mutex_unlock(&lock);
+    return e;
+}
+
+/* Called with lock held: the least recently used entries go until the rest fits; keep stays. */
+static void evict(const struct entry *keep, struct collection **old, int max, int *n)
+{
+    for (;;) {
+        size_t sum = 0;
+        struct entry *oldest = NULL;
+        for (struct entry *e = entries; e; e = e->next) {
+            sum += e->bytes;
+            if (e != keep && e->now && (!oldest || e->used < oldest->used)) oldest = e;
+        }
+        metric_set("chiron_index_bytes", NULL, (double)sum);
+        if (sum <= bytes_max || !oldest || *n == max) return;
+        old[(*n)++] = oldest->now;
+        oldest->now = NULL;
+        oldest->bytes = 0;
+    }
+}
+
+static struct collection *current(struct entry *en, int64_t generation)
+{
+    pthread_mutex_lock(&lock);
+    struct collection *now = en->now && collection_generation(en->now) >= generation ? en->now : NULL;
+    if (now) collection_retain(now);
+    pthread_mutex_unlock(&lock);
+    return now;
+}
+
+static enum err refresh(struct call *c, struct conn *r, int64_t generation, struct entry *en, struct collection **out)
+{
+    struct collection *fresh = NULL, *gone[16];
+    int n = 0;
+    pthread_mutex_lock(&lock);
+    struct collection *old = en->now, *was;   /* stays for those whose generation it is */
+    if (old) collection_retain(old);
+    pthread_mutex_unlock(&lock);
+    enum err e = collection_follow(c, r, generation, old, &fresh);
+    /* After an error rows may have been appended that no snapshot counts: the old base is not continued. */
+    pthread_mutex_lock(&lock);
+    was = en->now;
+    en->now = fresh;
+    en->bytes = fresh ? collection_bytes(fresh) : 0;
+    if (fresh) collection_retain(fresh);
+    evict(en, gone, 16, &n);
+    pthread_mutex_unlock(&lock);
+    collection_release(was);
+    collection_release(old);
+    while (n > 0) collection_release(gone[--n]);
+    if (!e) *out = fresh;
+    return e;
+}
+
+enum err collection_get(struct call *c, struct conn *r, int64_t generation, struct collection **out)
+{
+    struct entry *en = entry_enter(c->creator_id);
+    struct collection *col = current(en, generation);
+    enum err e = OK;
+    if (!col) {
+        pthread_mutex_lock(&en->refresh);
+        col = current(en, generation);
+        if (!col) e = refresh(c, r, generation, en, &col);
+        pthread_mutex_unlock(&en->refresh);
+    }
+    pthread_mutex_lock(&lock);
+    en->busy--;
+    pthread_mutex_unlock(&lock);
+    if (!e) *out = col;
+    return e;
+}
+
+void collections_open(size_t max_bytes)
+{
+    bytes_max = max_bytes;
+}
+
+void collection_forget(const char *creator_id)
+{
+    pthread_mutex_lock(&lock);
+    for (struct entry *e = entries; e; e = e->next) {
+        if (strcmp(e->creator, creator_id) != 0) continue;
+        collection_release(e->now);
+        e->now = NULL;
+        e->bytes = 0;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void collections_close(void)
+{
+    pthread_mutex_lock(&lock);
+    while (entries) {
+        struct entry *e = entries;
+        assert(e->busy == 0);
+        entries = e->next;
+        collection_release(e->now);
+        pthread_mutex_destroy(&e->refresh);
+        free(e);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+size_t collections_bytes(void)
+{
+    size_t sum = 0;
+    pthread_mutex_lock(&lock);
+    for (struct entry *e = entries; e; e = e->next) sum += e->bytes;
+    pthread_mutex_unlock(&lock);
+    return sum;
+}
