@@ -77,7 +77,8 @@ void reply_empty(struct req *r, int status);                                 /* 
 
 /* Server-sent events. After sse_begin the status is sent; an error returned later becomes an `error` event.
  * sse_send waits while the reader is slow; ERR_CANCELLED once it is gone (c->stop is set then too). Heartbeat comments
- * are sent by the listener. event NULL: a data-only message; id NULL: none. */
+ * are sent by the listener. event NULL: a data-only message; id NULL: none. sse_begin takes the call's deadline away: a
+ * stream lasts as long as its reader, unless the handler sets one after it. ERR_BUSY: HTTP_STREAM_WORKERS are open. */
 MUST_CHECK enum err sse_begin(struct req *r);
 MUST_CHECK enum err sse_send(struct req *r, const char *event, const char *id, const char *data, size_t n);
 bool sse_started(struct req *r);
