@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Fits the weights of src/coaching/cover.c: logistic regression over what test/quality/answers.py --features writes.
 
-usage: fit_cover.py FEATURES      prints the weights, and how many of each half they judge right at 0.5
-Fitted on the rows of part "tune" only; plain gradient descent with a small L2, so that nothing has to be installed.
+usage: fit_cover.py FEATURES      prints the weights, and how many of each part they judge right at 0.5
+Fitted on every part but "fresh"; plain gradient descent with a small L2, so that nothing has to be installed.
 """
 import json
 import math
@@ -42,10 +42,10 @@ def fit(data, l2=0.001, steps=20000, rate=1.0):
 
 def main():
     data = rows(sys.argv[1])
-    w = fit([r for r in data if r[2]["part"] == "tune"])
+    w = fit([r for r in data if r[2]["part"] != "fresh"])
     for name, v in zip(["one"] + NAMES, w):
         print("%-15s %8.3f" % (name, v))
-    for part in ("tune", "report"):
+    for part in ("tune", "report", "fresh"):
         for want in (1.0, 0.0):
             some = [r for r in data if r[2]["part"] == part and r[1] == want]
             good = sum((p(w, r[0]) >= 0.5) == (want == 1.0) for r in some)

@@ -66,8 +66,8 @@ void cover_judge(const struct evidence *ev, struct cover *out)
     else if (!ev->vector)
         z = -4.0f + 6.0f * k.words_best - 1.5f * k.unknown;
     else
-        z = -9.15f + 2.03f * k.cos_passage + 1.30f * k.cos_sentence + 5.02f * k.words_best + 1.05f * k.words_sentence + 1.64f * k.words_found
-            + 1.67f * k.stands_out + 2.57f * k.sentence_out + 1.87f * k.section + 2.44f * k.relevance - 0.20f * k.unknown;
+        z = -10.33f + 2.13f * k.cos_passage + 2.10f * k.cos_sentence + 4.44f * k.words_best + 2.62f * k.words_sentence + 1.20f * k.words_found
+            + 1.50f * k.stands_out + 2.29f * k.sentence_out + 2.53f * k.section + 3.33f * k.relevance - 0.35f * k.unknown;
     k.probability = 1.0f / (1.0f + expf(-z));
     *out = k;
 }

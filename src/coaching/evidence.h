@@ -43,6 +43,7 @@ struct evidence {
     struct terms    *heading_terms;/* … heading path and title */
     struct terms    *section_terms;/* … the innermost heading, else the title */
     float           *section;      /* … how well its section's name is what was asked, 0..1, by words or meaning */
+    float           *section_cosine; /* … cosine of that name to the question, -2 without one */
     struct sentence *sentences;    /* by passage, in text order */
     int              count;
 };

@@ -83,6 +83,13 @@ static float named_by_words(const struct evidence *ev, int passage)
     return asked + named > 0 ? 2 * asked * named / (asked + named) : 0;
 }
 
+/* "Begin with half of the weight" answers only under its heading: a sentence means what it says there. */
+static float meaning(const struct evidence *ev, const struct sentence *s)
+{
+    float with = 0.55f * s->cosine + 0.45f * ev->section_cosine[s->passage];
+    return with > s->cosine ? with : s->cosine;
+}
+
 /* Says nothing beyond its section's name and the question. */
 static bool empty_words(const struct evidence *ev, const struct sentence *s)
 {
@@ -106,7 +113,8 @@ static enum err embed_sections(struct call *c, struct evidence *ev)
     enum err e = vectors_of(c, texts, lens, n, &v, &dim);
     if (e || !v || dim != ev->dim) return e;
     for (int i = 0; i < n; i++) {
-        float named = lens[i] ? clamp01((vectors_dot(ev->vector, v + (size_t)i * (size_t)dim, dim) - 0.25f) / 0.55f) : 0;
+        ev->section_cosine[i] = lens[i] ? vectors_dot(ev->vector, v + (size_t)i * (size_t)dim, dim) : -2;
+        float named = clamp01((ev->section_cosine[i] - 0.25f) / 0.55f);
         if (named > ev->section[i]) ev->section[i] = named;
     }
     return OK;
@@ -151,6 +159,7 @@ static enum err embed(struct call *c, struct evidence *ev)
 enum err relevance_score(struct call *c, struct evidence *ev)
 {
     ev->section = arena_array(&c->mem, (size_t)ev->passage_count + 1, sizeof *ev->section);
+    ev->section_cosine = arena_array(&c->mem, (size_t)ev->passage_count + 1, sizeof *ev->section_cosine);
     bool number = wants_number(ev->question);
     for (int i = 0; i < ev->passage_count; i++) ev->section[i] = named_by_words(ev, i);
     for (int i = 0; i < ev->count; i++) ev->sentences[i].lexical = lexical(ev, i);
@@ -163,7 +172,7 @@ enum err relevance_score(struct call *c, struct evidence *ev)
     for (int i = 0; i < ev->count; i++) {
         struct sentence *s = &ev->sentences[i];
         float where = WEIGHT_PLACE * place(ev, s->passage) + WEIGHT_SECTION * ev->section[s->passage];
-        float r = s->cosine > -1 ? WEIGHT_COSINE * clamp01((s->cosine - 0.05f) / 0.65f) + WEIGHT_WORDS * s->lexical + where
+        float r = s->cosine > -1 ? WEIGHT_COSINE * clamp01((meaning(ev, s) - 0.05f) / 0.65f) + WEIGHT_WORDS * s->lexical + where
                                  : (ev->vector ? 0.40f : 0.67f) * s->lexical + where;
         struct number one;
         if (number) r += numbers_read(s->text, s->n, &one, 1) ? NUMBER_BONUS : -NUMBER_BONUS / 2;
