@@ -147,6 +147,26 @@ test('several files are dropped at once; what cannot be read says why', async ({
   }
 });
 
+test('a document with pages is read page by page', async ({ owner: page }) => {
+  await page.goto('/#/documents');
+  await row(page, '.pdf').first().locator('a.row-title').click();
+  const paper = page.locator('.paper');
+  await expect(paper).toBeVisible();
+  const pager = page.getByRole('navigation', { name: /^Page 1 of \d+/ }).first();
+  await expect(pager.getByRole('button', { name: 'Previous page' })).toBeDisabled();
+  const first = await paper.textContent();
+  await pager.getByRole('button', { name: 'Next page' }).click();
+  await expect(page).toHaveURL(/page=2$/);
+  await expect(paper).not.toHaveText(first ?? '');
+  await page.getByRole('textbox', { name: 'Page' }).first().fill('1');
+  await page.keyboard.press('Enter');
+  await expect(paper).toHaveText(first ?? '');
+  await page.goBack();
+  await expect(page).toHaveURL(/page=2$/);
+  await page.getByRole('link', { name: 'Documents', exact: true }).last().click();
+  await expect(page.getByRole('heading', { name: 'Documents', exact: true })).toBeVisible();
+});
+
 test('the list is filtered by what one types, without minding accents', async ({ owner: page }) => {
   await page.goto('/#/documents');
   await expect(page.locator('.row').first()).toBeVisible();
