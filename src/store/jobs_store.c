@@ -45,7 +45,7 @@ static void read_row(struct call *c, struct rows *r, struct stored_job *out)
 enum err jobs_store_add(struct call *c, const char *id, const char *kind, const char *payload)
 {
     struct conn *w = NULL;
-    int64_t queued = 0, now = clock_unix_ms();
+    int64_t queued = 0, newest = 0, now = clock_unix_ms();
     enum err e = db_write(c, tenant_db(c->tenant), &w);
     if (!e)
         e = db_get_int(c, w, 0, &queued, "SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued' LIMIT ?i)",
@@ -59,6 +59,9 @@ enum err jobs_store_add(struct call *c, const char *id, const char *kind, const 
                    "DELETE FROM job WHERE state NOT IN ('queued', 'running') AND created_ms <= "
                    "(SELECT created_ms FROM job ORDER BY created_ms DESC, id DESC LIMIT 1 OFFSET ?i)",
                    (int64_t)LIMIT_JOBS_KEPT);
+    /* Several in one millisecond, or a clock set back: the order of adding is the order of running all the same. */
+    if (!e) e = db_get_int(c, w, 0, &newest, "SELECT max(created_ms) FROM job");
+    if (now <= newest) now = newest + 1;
     if (!e)
         e = db_run(c, w,
                    "INSERT INTO job(id, kind, payload, state, created_ms, updated_ms) VALUES (?s, ?s, ?s, 'queued', ?i, ?i)",

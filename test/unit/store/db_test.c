@@ -41,16 +41,27 @@ static int64_t count_notes(void)
     return n;
 }
 
-static int set_up(void **state)
+static int set_up_in(char *(*make)(char path[64]))
 {
-    (void)state;
-    folder_new(dir);
+    make(dir);
     call_init(&c);
     link_setup();
     assert_ok(&c, db_open(&c, arena_printf(&c.mem, "%s/t.db", dir), NULL, &db));
     change("CREATE TABLE note(id TEXT PRIMARY KEY, text TEXT, n INTEGER, x REAL, raw BLOB)");
     change("CREATE TABLE line(id INTEGER PRIMARY KEY, note_id TEXT NOT NULL REFERENCES note(id))");
     return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return set_up_in(folder_new);
+}
+
+static int set_up_on_disk(void **state)
+{
+    (void)state;
+    return set_up_in(folder_new_on_disk);
 }
 
 static int tear_down(void **state)
@@ -472,7 +483,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_file_is_private_and_keeps_no_deleted_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_said_to_be_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_statements_than_are_kept_still_work, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_it_costs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_it_costs, set_up_on_disk, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

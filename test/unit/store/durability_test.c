@@ -77,7 +77,7 @@ static void what_was_acknowledged_survives_kill_9(void **state)
     char dir[64];
     struct call c;
     int64_t next = 0, total = 0;
-    folder_new(dir);
+    folder_new_on_disk(dir);
     call_init(&c);
     assert_ok(&c, store_open(&c, dir));
     assert_ok(&c, tenant_create(&c, "demo", NULL, NULL));
