@@ -23,7 +23,6 @@ async function check(page: Page, where: string): Promise<void> {
 for (const theme of ['light', 'dark'] as const) {
   for (const width of [360, 1440]) {
     test(`no serious barrier in the ${theme} theme at ${width} pixels`, async ({ page }) => {
-      test.setTimeout(90_000);
       await page.setViewportSize({ width, height: 850 });
       await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
       if (token) await page.addInitScript((value) => localStorage.setItem('chiron.token', value), token);

@@ -30,7 +30,6 @@ async function remove(page: Page, name: string): Promise<void> {
 }
 
 test('a text is added with progress, listed, asked about, deleted and gone', async ({ owner: page }) => {
-  test.setTimeout(90_000);
   const name = `zorblatt-${run}.txt`;
   const fact = `The zorblatt stretch number ${run} is held for exactly ninety-seven seconds on each side, and it is done on a purple mat.`;
   await page.goto('/#/documents');
