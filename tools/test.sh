@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "$0")/.."
 b=${1:-build} mode=${2:-all}
-unit_seconds=180 file_seconds=600 cores=$(nproc)
+unit_seconds=180 file_seconds=900 cores=$(nproc)
 passed=0 failed=0 skipped=0 child=
 work=$(mktemp -d) || exit 1
 
