@@ -76,7 +76,7 @@ unit() {
     group 1800 "$work/log" make --no-print-directory -k -j"$cores" B="$b" "$kind" || {
         count 0 1 0; say "FAIL build with $kind"; grep -E 'error:|undefined|multiple|\*\*\*' "$work/log" | sort -u | head -40 | sed 's/^/    /'; }
     say "-- unit tests with $kind"
-    ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1}
+    ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1}
     LSAN_OPTIONS=suppressions=$PWD/tools/lsan.supp:print_suppressions=0
     UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     TSAN_OPTIONS=halt_on_error=0:exitcode=66:suppressions=$PWD/tools/tsan.supp
