@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The encoder as one object, and how many texts become packs: texts are read in windows, cut into packs of whole
  * sequences, and the packs are taken one after another from an atomic counter by the caller and, when there are many,
- * by threads that live for the call. A short call needs no other thread and takes no lock but the one around the list
- * of seats, so it never waits for a long one. Seats belong to the encoder and not to threads, which come and go. */
+ * by threads that live for the call. A short call needs no other thread and never waits for a long one; short calls
+ * that come at the same time share packs (share.c). Seats belong to the encoder and not to threads, which come and go. */
 #include "encoder/encoder.h"
 
 #include <assert.h>
@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "encoder/encode.h"
+#include "encoder/share.h"
 #include "encoder/wordpiece.h"
 
 enum {
@@ -45,6 +46,7 @@ struct encoder {
     pthread_mutex_t       lock;               /* of what follows */
     struct encode_seat   *idle[SEATS_KEPT];
     int                   idle_count;
+    struct share         *share;              /* where short calls meet */
 };
 
 static struct encoder *default_encoder;
@@ -91,6 +93,7 @@ enum err encoder_load(struct call *c, const char *folder, enum encoder_precision
     pthread_mutex_init(&e->lock, NULL);
     e->kernels = kernels;
     e->threads = thread_count();
+    e->share = share_new(e->threads);
     take_name(e, folder);
     matmul_thread_begin();
     enum err r = wordpiece_load(c, folder, &e->pieces);
@@ -111,6 +114,7 @@ void encoder_free(struct encoder *e)
 {
     if (!e) return;
     for (int i = 0; i < e->idle_count; i++) encode_seat_free(e->idle[i]);
+    share_free(e->share);
     weights_dispose(&e->weights);
     wordpiece_free(e->pieces);
     pthread_mutex_destroy(&e->lock);
@@ -143,7 +147,7 @@ struct window {
     int32_t        *ids;                          /* of all texts, end to end */
     int             lens[WINDOW_TEXTS];
     float          *rows[WINDOW_TEXTS];
-    int             texts;
+    int             texts, tokens;
     int             first[WINDOW_TEXTS + 1];      /* pack → its first text; one more marks the end */
     int             at[WINDOW_TEXTS];             /* pack → its first id */
     int             packs;
@@ -181,8 +185,24 @@ static void *help(void *arg)
     return NULL;
 }
 
+static bool share_pack(void *arg, const int32_t *ids, const int *lens, int n, float *const *rows)
+{
+    struct encoder     *e = arg;
+    struct encode_seat *s = take_seat(e);
+    bool                ok = encode_pack(s, ids, lens, n, rows);
+    give_seat(e, s);
+    return ok;
+}
+
 static enum err run_packs(struct window *w, struct call *c)
 {
+    if (w->packs == 1 && w->texts <= SHARE_PACK_TEXTS && w->tokens <= SHARE_TOKENS) {
+        enum err checked = call_check(c);
+        if (checked) return checked;
+        if (!share_run(w->e->share, w->ids, w->lens, w->texts, w->rows, share_pack, w->e, NULL))
+            return fail(c, ERR_INTERNAL, "a matrix product failed");
+        return OK;
+    }
     pthread_t helper[THREADS_MAX];
     int       started = 0, wanted = w->packs / PACKS_PER_THREAD - 1;
     for (; started < wanted && started < w->e->threads - 1; started++) {
@@ -216,6 +236,7 @@ static void read_window(struct window *w, const char *const *texts, const size_t
         total += count;
     }
     w->first[w->packs] = w->texts;
+    w->tokens = total;
     atomic_store(&w->next, 0);
 }
 
