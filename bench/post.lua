@@ -10,11 +10,12 @@ local words = {
 }
 local shape, token = os.getenv("SHAPE") or "rag", os.getenv("TOKEN")
 local n = 0
+local run = os.time() % 100000   -- so that a second run is not answered by the first one's cache
 local thread_seed = 0
 function setup(thread) thread_seed = thread_seed + 1; thread:set("seed", thread_seed) end
 function request()
   n = n + 1
-  local q = string.format("%s %d-%d", words[(n * 7 + (seed or 0)) % #words + 1], seed or 0, n)
+  local q = string.format("%s %d", words[(n * 7 + (seed or 0)) % #words + 1], run * 100000 + n)
   local path, body
   if shape == "rag" then
     path, body = "/api/v1/rag/query", string.format('{"query":"%s","user_id":"bench","max_context_items":5}', q)
