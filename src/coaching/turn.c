@@ -172,11 +172,14 @@ static enum err generate(struct work *w, struct answer *a, struct turn *t, const
     if (!e && a->kept == 0 && !a->refused && g.provider && strcmp(g.provider, "extractive") != 0) {
         if (!why) why = "nothing it wrote was supported by the material";
         fell_back = true;
+        int prompt_tokens = g.prompt_tokens, completion_tokens = g.completion_tokens;
         e = models_extract(c, &p, answer_delta, a, &g);
         if (e == ERR_NOT_FOUND) {
             call_forgive(c);
             e = OK;
         }
+        g.prompt_tokens = prompt_tokens;              /* paid for, though nothing of it was used */
+        g.completion_tokens = completion_tokens;
         if (!e && a->e) e = a->e;
     }
     span_end(c, span);

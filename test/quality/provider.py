@@ -98,6 +98,7 @@ def wrong_numbers_never_reach_the_person(w):
     t = w.ask({"text": "Beginners row at 28 to 32 strokes per minute."})
     assert "28" not in t["answer"] and "18 to 22" in t["answer"], t
     assert t["step"] == "extractive" and t["fell_back"] and "supported" in t["fell_back_why"] and t["dropped"] == 1, t
+    assert t["usage"] == {"prompt_tokens": 111, "completion_tokens": 22}, t
 
 
 def the_model_may_say_it_does_not_know(w):
