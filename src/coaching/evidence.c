@@ -250,6 +250,7 @@ enum err evidence_make(struct call *c, const char *question, const char *languag
     ev.sentences = arena_array(&c->mem, EVIDENCE_MAX, sizeof *ev.sentences);
     ev.passage_terms = arena_array(&c->mem, (size_t)(ev.passage_count > 0 ? ev.passage_count : 1), sizeof *ev.passage_terms);
     ev.terms = terms_of(c, question, strlen(question), language);
+    evidence_order(c, &ev.terms, passages, found, ev.passage_count);
     const char *model = NULL;
     enum err e = OK;
     if (encoder_default()) {

@@ -7,7 +7,7 @@
 #include "knowledge/knowledge.h"
 
 #define EVIDENCE_MAX        160    /* sentences kept per question */
-#define EVIDENCE_EMBED_MAX  14     /* … of which get a vector */
+#define EVIDENCE_EMBED_MAX  16     /* … of which get a vector */
 
 struct terms {                     /* index terms of a text, each once */
     const char **word;
@@ -43,15 +43,20 @@ struct evidence {
     struct terms    *heading_terms;/* … heading path and title */
     struct terms    *section_terms;/* … the innermost heading, else the title */
     float           *section;      /* … how well its section's name is what was asked, 0..1, by words or meaning */
+    float           *crowd;        /* … share of what was found that comes from its document */
     float           *section_cosine; /* … cosine of that name to the question, -2 without one */
     struct sentence *sentences;    /* by passage, in text order */
     int              count;
 };
 
-/* question: what was searched for. The first `use` of the found passages become evidence; all of them tell how common
- * the question's words are here. */
+/* question: what was searched for. The best `use` of the found passages become evidence and come first; all of them tell
+ * how common the question's words are here. */
 MUST_CHECK enum err evidence_make(struct call *c, const char *question, const char *language, struct passage *passages,
                                   int found, int use, struct evidence *out);
+/* Puts the `use` passages that become evidence first, best first (order.c). */
+void evidence_order(struct call *c, const struct terms *asked, struct passage *passages, int found, int use);
+/* Share of the other passages found that are of i's document, 0..1. */
+float evidence_crowd(const struct passage *passages, int found, int i);
 /* Fills lexical, vector, cosine and relevance of the sentences (relevance.c). */
 MUST_CHECK enum err relevance_score(struct call *c, struct evidence *ev);
 /* The innermost heading of a passage, else its title, else "". */

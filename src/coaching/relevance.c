@@ -11,12 +11,16 @@
 #include "coaching/evidence.h"
 
 #define EMBED_BYTES   320      /* of a sentence that go into its vector; a longer one is a table or a run-on */
-#define WEIGHT_COSINE 0.47f
-#define WEIGHT_WORDS  0.20f
-#define WEIGHT_PLACE  0.20f
-#define WEIGHT_SECTION 0.13f
+#define WEIGHT_COSINE 0.42f
+#define WEIGHT_WORDS  0.15f
+#define WEIGHT_PLACE  0.31f
+#define WEIGHT_SECTION 0.12f
 #define NUMBER_BONUS  0.06f
+#define CROWD_LESS    0.15f    /* for an entry of a long list whose name was not asked for */
+#define LEAD_BONUS    0.06f    /* the first sentences under a name that was asked for say what it is about */
 #define SECTIONS_MAX  20
+#define GIVEN_LESS    0.12f    /* a passage of many lines leaves the others room for vectors */
+#define UNREAD_SHARE  0.75f    /* of its passage's cosine, for a sentence without a vector */
 
 static float clamp01(float x)
 {
@@ -72,7 +76,7 @@ static float place(const struct evidence *ev, int i)
 {
     const struct passage *p = &ev->passages[i];
     float rank = 1.0f - 0.5f * (float)i / (float)(ev->passage_count > 1 ? ev->passage_count - 1 : 1);
-    return 0.5f * clamp01(p->score) + 0.25f * rank + 0.25f * clamp01(p->score_cos / 0.7f);
+    return 0.6f * clamp01(p->score) + 0.15f * rank + 0.25f * clamp01(p->score_cos / 0.7f);
 }
 
 static float named_by_words(const struct evidence *ev, int passage)
@@ -86,6 +90,7 @@ static float named_by_words(const struct evidence *ev, int passage)
 /* "Begin with half of the weight" answers only under its heading: a sentence means what it says there. */
 static float meaning(const struct evidence *ev, const struct sentence *s)
 {
+    if (s->cosine < -1) return UNREAD_SHARE * ev->passages[s->passage].score_cos;
     float with = 0.55f * s->cosine + 0.45f * ev->section_cosine[s->passage];
     return with > s->cosine ? with : s->cosine;
 }
@@ -124,6 +129,7 @@ static enum err embed(struct call *c, struct evidence *ev)
 {
     int pick[EVIDENCE_EMBED_MAX], count = 0;
     bool taken[EVIDENCE_MAX] = { false };
+    int *given = arena_array(&c->mem, (size_t)ev->passage_count + 1, sizeof *given);
     while (count < EVIDENCE_EMBED_MAX && count < ev->count) {
         int best = -1;
         float best_score = 0;
@@ -131,10 +137,11 @@ static enum err embed(struct call *c, struct evidence *ev)
             if (taken[i]) continue;
             const struct sentence *s = &ev->sentences[i];
             float score = 1 + 0.5f * s->lexical + 0.5f * place(ev, s->passage) + 0.25f * ev->section[s->passage] - (s->fragment ? 0.3f : 0) -
-                          (empty_words(ev, s) ? 0.5f : 0);
+                          (empty_words(ev, s) ? 0.5f : 0) - GIVEN_LESS * (float)given[s->passage];
             if (best < 0 || score > best_score) best = i, best_score = score;
         }
         taken[best] = true;
+        given[ev->sentences[best].passage]++;
         pick[count++] = best;
     }
     const char *texts[EVIDENCE_EMBED_MAX];
@@ -160,8 +167,12 @@ enum err relevance_score(struct call *c, struct evidence *ev)
 {
     ev->section = arena_array(&c->mem, (size_t)ev->passage_count + 1, sizeof *ev->section);
     ev->section_cosine = arena_array(&c->mem, (size_t)ev->passage_count + 1, sizeof *ev->section_cosine);
+    ev->crowd = arena_array(&c->mem, (size_t)ev->passage_count + 1, sizeof *ev->crowd);
     bool number = wants_number(ev->question);
-    for (int i = 0; i < ev->passage_count; i++) ev->section[i] = named_by_words(ev, i);
+    for (int i = 0; i < ev->passage_count; i++) {
+        ev->section[i] = named_by_words(ev, i);
+        ev->crowd[i] = evidence_crowd(ev->passages, ev->found_count, i);
+    }
     for (int i = 0; i < ev->count; i++) ev->sentences[i].lexical = lexical(ev, i);
     if (ev->vector) {
         enum err e = embed_sections(c, ev);
@@ -172,8 +183,11 @@ enum err relevance_score(struct call *c, struct evidence *ev)
     for (int i = 0; i < ev->count; i++) {
         struct sentence *s = &ev->sentences[i];
         float where = WEIGHT_PLACE * place(ev, s->passage) + WEIGHT_SECTION * ev->section[s->passage];
-        float r = s->cosine > -1 ? WEIGHT_COSINE * clamp01((meaning(ev, s) - 0.05f) / 0.65f) + WEIGHT_WORDS * s->lexical + where
-                                 : (ev->vector ? 0.40f : 0.67f) * s->lexical + where;
+        float r = ev->vector ? WEIGHT_COSINE * clamp01((meaning(ev, s) - 0.05f) / 0.65f) + WEIGHT_WORDS * s->lexical + where
+                             : 0.67f * s->lexical + where;
+        r -= CROWD_LESS * ev->crowd[s->passage] * (1 - ev->section[s->passage]);
+        if (i == 0 || ev->sentences[i - 1].passage != s->passage || i == 1 || ev->sentences[i - 2].passage != s->passage)
+            r += LEAD_BONUS * ev->section[s->passage];
         struct number one;
         if (number) r += numbers_read(s->text, s->n, &one, 1) ? NUMBER_BONUS : -NUMBER_BONUS / 2;
         if (empty_words(ev, s)) r *= 0.35f;

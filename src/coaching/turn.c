@@ -20,7 +20,7 @@
 
 #define PASSAGES_DEFAULT 6
 #define PASSAGES_MOST    20
-#define SEARCH_LEAST     12        /* passages looked at to know how common the question's words are */
+#define SEARCH_LEAST     40        /* passages looked at, of which the best become evidence */
 #define HISTORY_TURNS    3
 #define HISTORY_MOST     12        /* messages given to a model */
 #define DAY_MS           86400000LL

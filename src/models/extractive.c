@@ -1,18 +1,21 @@
-/* models/extractive.c — answers made of the material's own sentences. The best sentence is the core; what stands around
- * it in the text is preferred to what is merely similar elsewhere, because neighbours finish each other's thought: a
- * lead-in brings its list, a list item its lead-in. It refuses to rewrite: every sentence is given as it stands, so
- * that its citation is exact, and when nothing is relevant enough it says nothing. */
+/* models/extractive.c — answers made of the material's own sentences. The place of the best sentence answers in one
+ * piece: what stands around it belongs to it, because neighbours finish each other's thought, and a list is nothing
+ * without its lead-in. Other places add a sentence each, when it is about as good. It refuses to rewrite: every sentence
+ * is given as it stands, so that its citation is exact, and when nothing is relevant enough it says nothing. */
 /* SPDX-License-Identifier: MIT */
 #include "models/extractive.h"
 
 #include <string.h>
 
 #define CORE_LEAST      0.30f   /* a core less relevant than this answers nothing */
-#define NEAR_SHARE      0.62f   /* of the core's relevance, for a sentence that stands beside a chosen one */
-#define FAR_SHARE       0.74f   /* … for one from elsewhere */
-#define SENTENCES_WANTED 5      /* plain sentences */
-#define PASSAGE_WANTED   3      /* … of one passage, so that other places are heard too */
-#define ANSWER_BYTES    900     /* no further sentence past this */
+#define NEAR_SHARE      0.55f   /* of the core's relevance, for a sentence that stands beside the piece */
+#define SHORT_SHARE     0.35f   /* … while the piece is short: two sentences rarely hold a whole answer */
+#define FAR_SHARE       0.70f   /* … for one from elsewhere */
+#define PIECE_WANTED    5       /* plain sentences of the best place */
+#define PIECE_SHORT     3
+#define PIECE_BYTES     700     /* no further sentence past this … */
+#define ANSWER_BYTES    1100    /* … and of all */
+#define PLACES_WANTED   2       /* besides the best */
 
 struct choice {
     const struct prompt *p;
@@ -56,11 +59,21 @@ static void take_whole(struct choice *ch, int i)
     if (p->sentences[i].lead) take_items(ch, i + 1);
 }
 
-static int said_of(const struct choice *ch, int passage)
+/* Grows the piece around first..last by its better neighbour until none is worth it. */
+static void grow(struct choice *ch, int n, int core, int *first, int *last)
 {
-    int n = 0;
-    for (int i = 0; i < ch->count; i++) n += ch->p->sentences[ch->core[i]].passage == passage;
-    return n;
+    const struct prompt_sentence *s = ch->p->sentences;
+    while (ch->count < PIECE_WANTED && ch->bytes < PIECE_BYTES) {
+        int before = *first > 0 && s[*first].follows && s[*first - 1].passage == s[core].passage ? *first - 1 : -1;
+        int after = *last + 1 < n && s[*last + 1].follows && s[*last + 1].passage == s[core].passage ? *last + 1 : -1;
+        int pick = before < 0 ? after : after < 0 ? before : s[before].relevance >= s[after].relevance ? before : after;
+        if (pick < 0 || ch->bytes + s[pick].n > PIECE_BYTES) return;
+        if (s[pick].relevance < (ch->count < PIECE_SHORT ? SHORT_SHARE : NEAR_SHARE) * s[core].relevance) return;
+        take_whole(ch, pick);
+        while (*first > 0 && ch->taken[*first - 1]) (*first)--;
+        while (*last + 1 < n && ch->taken[*last + 1]) (*last)++;
+        if (!ch->taken[pick]) return;
+    }
 }
 
 int extractive_choose(const struct prompt *p, int out[EXTRACTIVE_SENTENCES_MAX])
@@ -72,37 +85,26 @@ int extractive_choose(const struct prompt *p, int out[EXTRACTIVE_SENTENCES_MAX])
     for (int i = 0; i < n; i++)
         if (best < 0 || p->sentences[i].relevance > p->sentences[best].relevance) best = i;
     if (best < 0 || p->sentences[best].relevance < CORE_LEAST) return 0;
-    float core = p->sentences[best].relevance;
+    int places[PLACES_WANTED + 1] = { p->sentences[best].passage }, place_count = 1, first = best, last = best;
     take_whole(&ch, best);
-    while (ch.count < SENTENCES_WANTED) {
+    while (first > 0 && ch.taken[first - 1]) first--;
+    while (last + 1 < n && ch.taken[last + 1]) last++;
+    grow(&ch, n, best, &first, &last);
+    while (place_count <= PLACES_WANTED) {
         int pick = -1;
-        float pick_score = 0;
         for (int i = 0; i < n; i++) {
-            const struct prompt_sentence *s = &p->sentences[i];
-            int said = said_of(&ch, s->passage);
-            if (ch.taken[i] || said >= PASSAGE_WANTED) continue;
-            if (said && s->passage != p->sentences[best].passage) continue;   /* another place is heard once */
-            bool beside = (i > 0 && ch.taken[i - 1] && s->follows) || (i + 1 < n && ch.taken[i + 1] && p->sentences[i + 1].follows);
-            float share = s->relevance / core;
-            if (share < (beside ? NEAR_SHARE : FAR_SHARE)) continue;
-            float score = share + (beside ? 0.25f : 0);
-            if (score > pick_score) pick = i, pick_score = score;
+            bool heard = false;
+            for (int k = 0; k < place_count; k++) heard |= places[k] == p->sentences[i].passage;
+            if (!heard && (pick < 0 || p->sentences[i].relevance > p->sentences[pick].relevance)) pick = i;
         }
-        if (pick < 0) break;
-        int before = ch.count;
+        if (pick < 0 || p->sentences[pick].relevance < FAR_SHARE * p->sentences[best].relevance) break;
+        places[place_count++] = p->sentences[pick].passage;
         take_whole(&ch, pick);
-        if (ch.count == before) break;
     }
-    /* Passages in the order of their best sentence, which is the order they were chosen in; inside one, text order. */
     int count = 0;
-    for (int i = 0; i < ch.count; i++) {
-        int passage = p->sentences[ch.core[i]].passage;
-        bool done = false;
-        for (int k = 0; k < i; k++) done |= p->sentences[ch.core[k]].passage == passage;
-        if (done) continue;
-        for (int k = 0; k < n; k++)
-            if (ch.taken[k] && p->sentences[k].passage == passage) out[count++] = k;
-    }
+    for (int k = 0; k < place_count; k++)
+        for (int i = 0; i < n; i++)
+            if (ch.taken[i] && p->sentences[i].passage == places[k]) out[count++] = i;
     return count;
 }
 
