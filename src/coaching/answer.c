@@ -275,6 +275,13 @@ static struct citation *cite_nearest(struct answer *a, int passage)
     return cite_new(a, passage, p->start_byte, p->start_byte + (int64_t)strlen(p->text), 0);
 }
 
+enum err answer_say(struct answer *a, const char *words)
+{
+    buf_adds(&a->text, words);
+    emit(a, 0, NULL, 0);
+    return a->e;
+}
+
 enum err answer_unknown(struct answer *a, const char *language)
 {
     const struct pair none[] = { { 0 } };

@@ -38,6 +38,8 @@ void answer_dispose(struct answer *a);
 bool answer_delta(void *arg, const char *text, size_t n, int sentence);
 /* Checks what is pending; gives the first error there was. */
 MUST_CHECK enum err answer_finish(struct answer *a);
+/* Words of the coach that quote nothing. */
+MUST_CHECK enum err answer_say(struct answer *a, const char *words);
 /* "I don't have that", with what is nearest as citations. */
 MUST_CHECK enum err answer_unknown(struct answer *a, const char *language);
 #endif

@@ -49,7 +49,7 @@ struct turn {
     const char      *answer;    /* UTF-8, sentences end with [n] markers */
     const char      *language;
     bool             covered;   /* false: an honest "not in my material" */
-    const char      *step;      /* degrade step used: "full", "extractive", "unknown" */
+    const char      *step;      /* degrade step used: "full", "extractive", "unknown"; "greeting": small talk */
     float            confidence;/* 0..1 (CRE-035) */
     struct citation *citations; /* of the answer; of a refusal: what is nearest */
     int              citation_count;

@@ -14,6 +14,7 @@
 #include "coaching/coaching_store.h"
 #include "coaching/cover.h"
 #include "coaching/prompt.h"
+#include "coaching/smalltalk.h"
 #include "coaching/trace.h"
 #include "encoder/encoder.h"
 #include "models/models.h"
@@ -135,6 +136,12 @@ static enum err find(struct work *w)
     return OK;
 }
 
+static const char *small_reply(struct work *w, const char *kind)
+{
+    const struct pair who[] = { { "name", w->coach.name }, { 0 } };
+    return prompt_words(w->c, arena_printf(&w->c->mem, "small_%s", kind), w->language, who);
+}
+
 static int tokens_of(const char *text)
 {
     struct encoder *enc = encoder_default();
@@ -245,15 +252,26 @@ enum err coaching_turn(struct call *c, const struct turn_in *in, const struct tu
     t.conversation_id = in->conversation_id ? in->conversation_id : arena_strdup(&c->mem, id_new("conv", id));
     t.language = text_language(w.question, strlen(w.question));
     if (!t.language || !*t.language) t.language = w.coach.language;
+    const char *small = smalltalk_kind(w.question, strlen(w.question), w.coach.name, &t.language);
     w.language = t.language;
     trace.coach_id = w.coach.id;
     struct answer a;
     answer_init(&a, c, &w.ev, sink);
-    e = find(&w);
-    if (!e && w.cover.probability >= COVER_LEAST) e = generate(&w, &a, &t, &trace.ended);
+    if (small) {
+        t.step = "greeting";
+        w.searched = w.question;
+        e = answer_say(&a, small_reply(&w, small));
+        if (e == ERR_CANCELLED && !(c->stop && atomic_load(c->stop))) {
+            call_forgive(c);
+            e = OK;
+        }
+    } else {
+        e = find(&w);
+    }
+    if (!e && !small && w.cover.probability >= COVER_LEAST) e = generate(&w, &a, &t, &trace.ended);
     if (!e && a.kept) {
         t.covered = true;
-    } else if (!e) {
+    } else if (!e && !small) {
         t.step = "unknown";
         if (!a.refused) t.provider = "none", t.model = "";
         e = answer_unknown(&a, w.language);
@@ -262,7 +280,7 @@ enum err coaching_turn(struct call *c, const struct turn_in *in, const struct tu
             e = OK;
         }
     }
-    if (e && !w.found) goto out;
+    if (e && !w.found && !small) goto out;
     t.answer = arena_strndup(&c->mem, a.text.data ? a.text.data : "", a.text.len);
     t.citations = arena_array(&c->mem, (size_t)a.cite_count + 1, sizeof *t.citations);
     memcpy(t.citations, a.cites, (size_t)a.cite_count * sizeof *t.citations);
@@ -275,15 +293,15 @@ enum err coaching_turn(struct call *c, const struct turn_in *in, const struct tu
     t.took_ms = (double)(clock_mono_us() - trace.start_us) / 1000.0;
     if (e) trace.ended = e == ERR_CANCELLED ? "the person left" : arena_strdup(&c->mem, c->err_text);
     trace.searched = w.searched;
-    trace.ev = &w.ev;
-    trace.info = &w.info;
-    trace.cover = &w.cover;
+    trace.ev = w.found ? &w.ev : NULL;
+    trace.info = w.found ? &w.info : NULL;
+    trace.cover = w.found ? &w.cover : NULL;
     trace.sentences = a.record;
     trace.sentence_count = a.record_count;
     trace.check_ms = (double)a.check_us / 1000.0;
     store(&w, &t, &trace);
-    metric_add("chiron_answers_total", strcmp(t.step, "full") == 0 ? "step=\"full\"" : strcmp(t.step, "extractive") == 0 ?
-               "step=\"extractive\"" : "step=\"unknown\"", 1);
+    metric_add("chiron_answers_total", small ? "step=\"greeting\"" : strcmp(t.step, "full") == 0 ? "step=\"full\"" :
+               strcmp(t.step, "extractive") == 0 ? "step=\"extractive\"" : "step=\"unknown\"", 1);
     if (a.dropped) metric_add("chiron_answer_sentences_dropped_total", NULL, a.dropped);
     metric_observe("chiron_answer_seconds", NULL, t.took_ms / 1000.0);
     if (!e) *out = t;

@@ -130,7 +130,7 @@ export const Answer = memo(function Answer({ exchange }: { exchange: Exchange })
   const w = useWords();
   const { language } = usePreferences();
   const { turn, state } = exchange;
-  const refused = turn !== null && !turn.covered;
+  const refused = turn !== null && !turn.covered && turn.step !== 'greeting';
   const streaming = state === 'streaming';
   return (
     <article className="exchange" aria-busy={streaming} id={`exchange-${exchange.key}`}>

@@ -89,7 +89,7 @@ function Body({ trace }: { trace: Trace }) {
     <>
       <div className="why-answer">
         <h2 className="question">{trace.question}</h2>
-        {!trace.covered && <p className="refused-title"><Icon name="none" size={18} />{w.answer.notCovered}</p>}
+        {!trace.covered && trace.step !== 'greeting' && <p className="refused-title"><Icon name="none" size={18} />{w.answer.notCovered}</p>}
         <div className="answer-text why-words-answer" lang={trace.language || undefined}>
           <AnswerText from={trace.id} answer={trace.answer} citations={trace.citations} covered={trace.covered} />
         </div>

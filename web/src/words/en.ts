@@ -76,7 +76,7 @@ export const en = {
     copy: 'Copy',
     copied: 'Copied',
     copyFailed: 'Copying is not allowed here',
-    steps: { full: 'Written from passages', extractive: 'Quoted from passages', unknown: 'Not covered' } as Record<string, string>,
+    steps: { full: 'Written from passages', extractive: 'Quoted from passages', unknown: 'Not covered', greeting: 'Small talk' } as Record<string, string>,
     took: (time: string): string => `Answered in ${time}`,
   },
   evidence: {

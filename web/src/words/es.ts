@@ -76,7 +76,7 @@ export const es: Words = {
     copy: 'Copiar',
     copied: 'Copiado',
     copyFailed: 'Aquí no se permite copiar',
-    steps: { full: 'Redactada a partir de pasajes', extractive: 'Citada de los pasajes', unknown: 'Sin cubrir' },
+    steps: { full: 'Redactada a partir de pasajes', extractive: 'Citada de los pasajes', unknown: 'Sin cubrir', greeting: 'Saludo' },
     took: (time) => `Respondida en ${time}`,
   },
   evidence: {
