@@ -66,8 +66,8 @@ void cover_judge(const struct evidence *ev, struct cover *out)
     else if (!ev->vector)
         z = -4.0f + 6.0f * k.words_best - 1.5f * k.unknown;
     else
-        z = -8.11f + 3.67f * k.cos_passage + 1.17f * k.cos_sentence + 2.92f * k.words_best + 0.65f * k.words_sentence + 0.64f * k.words_found
-            + 2.58f * k.stands_out + 3.86f * k.sentence_out + 0.67f * k.section + 3.73f * k.relevance - 0.77f * k.unknown;
+        z = -8.27f + 3.58f * k.cos_passage + 1.37f * k.cos_sentence + 2.95f * k.words_best + 0.61f * k.words_sentence + 0.61f * k.words_found
+            + 2.58f * k.stands_out + 4.09f * k.sentence_out + 0.66f * k.section + 3.81f * k.relevance - 0.77f * k.unknown;
     k.probability = 1.0f / (1.0f + expf(-z));
     *out = k;
 }

@@ -7,7 +7,7 @@
 #include "knowledge/knowledge.h"
 
 #define EVIDENCE_MAX        160    /* sentences kept per question */
-#define EVIDENCE_EMBED_MAX  16     /* … of which get a vector */
+#define EVIDENCE_EMBED_MAX  18     /* … of which get a vector */
 
 struct terms {                     /* index terms of a text, each once */
     const char **word;

@@ -18,8 +18,9 @@
 #define NUMBER_BONUS  0.06f
 #define CROWD_LESS    0.15f    /* for an entry of a long list whose name was not asked for */
 #define LEAD_BONUS    0.06f    /* the first sentences under a name that was asked for say what it is about */
+#define FIELD_BYTES   60
 #define SECTIONS_MAX  20
-#define GIVEN_LESS    0.12f    /* a passage of many lines leaves the others room for vectors */
+#define GIVEN_LESS    0.06f    /* a passage of many lines leaves the others room for vectors */
 #define UNREAD_SHARE  0.75f    /* of its passage's cosine, for a sentence without a vector */
 
 static float clamp01(float x)
@@ -101,6 +102,15 @@ static bool empty_words(const struct evidence *ev, const struct sentence *s)
     for (int t = 0; t < s->terms.count; t++)
         if (!terms_have(&ev->section_terms[s->passage], s->terms.word[t]) && !terms_have(&ev->terms, s->terms.word[t])) return false;
     return true;
+}
+
+/* A field of a record ("Level: beginner") whose name the question does not mention. */
+static bool other_field(struct call *c, const struct evidence *ev, const struct sentence *s)
+{
+    const char *colon = s->n <= FIELD_BYTES ? memchr(s->text, ':', s->n) : NULL;
+    if (!colon || colon - s->text > FIELD_BYTES / 2 || colon + 2 >= s->text + s->n) return false;
+    const struct terms name = terms_of(c, s->text, (size_t)(colon - s->text), ev->passages[s->passage].language);
+    return name.count > 0 && terms_share(&name, &ev->terms) <= 0;
 }
 
 /* Headings say in other words what a section answers: "Am I too old to start?" */
@@ -191,6 +201,7 @@ enum err relevance_score(struct call *c, struct evidence *ev)
         struct number one;
         if (number) r += numbers_read(s->text, s->n, &one, 1) ? NUMBER_BONUS : -NUMBER_BONUS / 2;
         if (empty_words(ev, s)) r *= 0.35f;
+        else if (other_field(c, ev, s)) r *= 0.6f;
         else if (s->terms.count <= 2) r *= 0.8f;
         if (s->fragment) r *= 0.6f;
         s->relevance = clamp01(r);
