@@ -3,9 +3,11 @@
 """Answers of the demo coach: questions whose answer stands in the handbook cite the right passage, others are refused.
 
 usage: answers.py CHIRON [--features FILE] [--part NAME] [--data DIR] [-v]     (--data keeps the folder for the next run)
-The questions are in handbook.jsonl. The coverage judge was fitted on the parts "tune" and "report" (tools/fit_cover.py reads
-what --features writes), "fresh" was written afterwards and not fitted on. At least 90 % of each kind must be right in all.
-A citation is right when it lies in the section that answers or holds the words that do. Exit status 1 below that.
+The questions are in handbook.jsonl. Those of "tune", "report" and "fresh" speak much as the handbook does: at least 90 % of
+each kind must be right. Those of "other" and "held" avoid its words, are as short as a search or misspelt; of them at
+least HARD must be right, which is what is reached and not what is wanted. The coverage judge is fitted on all but "held"
+(tools/fit_cover.py reads what --features writes). A citation is right when it lies in the section that answers or holds
+the words that do. Exit status 1 below that.
 """
 import json
 import os
@@ -20,6 +22,8 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LEAST = 0.90
+HARD = {"covered": 0.55, "not covered": 0.80}
+HARD_PARTS = ("other", "held")
 READY_S = 240
 DOCUMENTS = 9        # of the handbook; the exercise library is the tenth where its file is installed
 
@@ -110,10 +114,13 @@ def main():
                 server.kill()
     failed = False
     for kind in ("covered", "not covered"):
-        some = [v for k, v in counts.items() if k[1] == kind]
-        counts[("all", kind)] = (sum(v[0] for v in some), sum(v[1] for v in some))
+        for name, wanted in (("usual", False), ("hard", True), ("all", None)):
+            some = [v for k, v in counts.items() if k[1] == kind and k[0] not in ("usual", "hard", "all") and
+                    (wanted is None or (k[0] in HARD_PARTS) == wanted)]
+            if some:
+                counts[(name, kind)] = (sum(v[0] for v in some), sum(v[1] for v in some))
     for key, (good, all_) in sorted(counts.items()):
-        low = key[0] == "all" and good < LEAST * all_
+        low = good < {"usual": LEAST, "hard": HARD[key[1]]}.get(key[0], 0) * all_
         failed |= low
         print("%s %-6s %-11s %d of %d" % ("FAIL" if low else "ok  ", key[0], key[1], good, all_))
     took.sort()
