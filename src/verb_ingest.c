@@ -155,6 +155,22 @@ static void undo(const char *creator, const char *document_id, const char *job_i
     call_dispose(&c);
 }
 
+/* The document is in, but the run that read it in was killed before its job could say so: the job ends here. */
+static enum err left_over(struct call *c, const char *document_id, const char **job_out)
+{
+    struct document d;
+    struct job j;
+    enum err e = document_get(c, document_id, &d);
+    if (e || !d.job_id || !*d.job_id) return e;
+    e = jobs_get(c, d.job_id, &j);
+    if (e == ERR_NOT_FOUND) {           /* so long ago that its row is gone */
+        call_forgive(c);
+        return OK;
+    }
+    if (!e && (j.state == JOB_QUEUED || j.state == JOB_RUNNING)) *job_out = d.job_id;
+    return e;
+}
+
 static enum err ingest_one(struct call *c, const struct file *f, struct ingest_opts o, struct outcome *out)
 {
     const char *copy = NULL, *job = NULL, *name = strrchr(f->path, '/');
@@ -163,6 +179,8 @@ static enum err ingest_one(struct call *c, const struct file *f, struct ingest_o
     enum err e = document_import(c, f->path, &copy);
     if (!e) e = document_add_file(c, copy, &o, &out->document_id, &job, &out->known);
     if (copy) (void)unlink(copy);
+    if (e) return e;
+    if (!e && !job) e = left_over(c, out->document_id, &job);
     if (e) return e;
     /* Known but not read in yet: an earlier run was killed. */
     if (job) {

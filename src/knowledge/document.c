@@ -106,14 +106,6 @@ static enum err make_folder(struct call *c)
     return OK;
 }
 
-static enum err sync_folder(struct call *c)
-{
-    int fd = open(arena_printf(&c->mem, "%s/files", tenant_dir(c->tenant)), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) close(fd);
-    return ok ? OK : fail(c, ERR_IO, "cannot make the file durable: %s", strerror(errno));
-}
-
 /* A name in the files folder that is nobody's hash. */
 static const char *fresh_name(struct call *c)
 {
@@ -187,28 +179,6 @@ static enum err bring_in(struct call *c, const char *path, const char **out)
     return e;
 }
 
-static enum err queue(struct call *c, const struct ingest_task *t, bool replace, const char **job_out)
-{
-    const char *job = NULL;
-    enum err e = jobs_add(c, ingest_kind.kind, ingest_payload(c, t), &job);
-    if (!e) e = document_store_set_job(c, t->document_id, job);
-    if (!e) {
-        *job_out = job;
-        return OK;
-    }
-    /* Not acknowledged, so it must not stay. */
-    struct call *again = c;
-    enum err first = c->err;
-    c->err = OK;
-    if (!replace) {
-        const char *gone;
-        enum err r = document_store_remove(again, t->document_id, &gone);
-        (void)r;
-    }
-    c->err = first;
-    return e;
-}
-
 static enum err add(struct call *c, const char *path, const struct ingest_opts *o, struct ingest_task *t,
                     const char **document_id_out, const char **job_id_out, bool *known_out)
 {
@@ -224,14 +194,14 @@ static enum err add(struct call *c, const char *path, const struct ingest_opts *
         if (e) return e;
     }
     enum err e = bring_in(c, path, &mine);
-    if (!e) e = document_store_add(c, t, replace, mine, name_of(c, t), &known, &job);
+    if (!e)
+        e = document_store_add(c, t, replace, mine, name_of(c, t), ingest_kind.kind, ingest_payload(c, t), &known, &job);
     if (mine && (e || known)) {
         /* On an error the caller's file is where it was. */
         if (!e || rename(mine, path) != 0) (void)unlink(mine);
     }
-    if (!e && !known) e = sync_folder(c);
-    if (!e && !known) e = queue(c, t, replace, &job);
     if (e) return e;
+    if (!known) jobs_announce(c, ingest_kind.kind);
     *document_id_out = known ? known : t->document_id;
     *job_id_out = job;
     *known_out = known != NULL;

@@ -5,6 +5,7 @@
 #include "knowledge/document_store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #include "base/clock.h"
 #include "knowledge/search_index.h"
 #include "store/db.h"
+#include "store/jobs.h"
 #include "store/store.h"
 
 #define COLUMNS                                                                                                        \
@@ -67,11 +69,15 @@ static enum err find_known(struct call *c, struct conn *w, const struct ingest_t
     return rows_close(c, &r, e);
 }
 
+/* Durable before the row that speaks of it. */
 static enum err place_file(struct call *c, const char *path, const char *sha256)
 {
     const char *to = document_file(c, sha256);
     if (rename(path, to) != 0) return fail(c, ERR_IO, "cannot keep the file: %s", strerror(errno));
-    return OK;
+    int fd = open(arena_printf(&c->mem, "%s/files", tenant_dir(c->tenant)), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0) close(fd);
+    return ok ? OK : fail(c, ERR_IO, "cannot make the file durable: %s", strerror(errno));
 }
 
 static enum err mark_replaced(struct call *c, struct conn *w, const struct ingest_task *t)
@@ -86,7 +92,8 @@ static enum err mark_replaced(struct call *c, struct conn *w, const struct inges
 }
 
 enum err document_store_add(struct call *c, const struct ingest_task *t, bool replace, const char *path,
-                            const char *title, const char **known_id_out, const char **known_job_out)
+                            const char *title, const char *job_kind, const char *payload, const char **known_id_out,
+                            const char **job_out)
 {
     struct conn *w = NULL;
     const char *known = NULL, *job = NULL;
@@ -111,24 +118,16 @@ enum err document_store_add(struct call *c, const struct ingest_task *t, bool re
                        t->document_id, title, t->filename, t->media_type, t->language, t->content_type, t->user_id,
                        t->sha256, t->sha256, split_of(c, t), t->metadata, t->size_bytes, now, now);
     }
+    if (!e) e = jobs_put(c, w, job_kind, payload, &job);
+    if (!e) e = db_run(c, w, "UPDATE document SET job_id = ?s WHERE id = ?s", job, t->document_id);
     if (!e) e = place_file(c, path, t->sha256);
     if (!e) e = db_commit(c, &w);
 out:
     db_release(&w);
     if (e) return e;
     *known_id_out = known;
-    *known_job_out = job;
+    *job_out = job;
     return OK;
-}
-
-enum err document_store_set_job(struct call *c, const char *id, const char *job_id)
-{
-    struct conn *w = NULL;
-    enum err e = db_write(c, tenant_db(c->tenant), &w);
-    if (!e) e = db_run(c, w, "UPDATE document SET job_id = ?s WHERE id = ?s", job_id, id);
-    if (!e) e = db_commit(c, &w);
-    db_release(&w);
-    return e;
 }
 
 static const char *keep(struct call *c, struct rows *r, int col)

@@ -24,11 +24,11 @@ MUST_CHECK enum err document_store_drop_file(struct call *c, struct conn *w, con
 
 /* ---- documents ---- */
 /* One transaction: known already? else the file at path (already in the files folder under a temporary name) takes its
- * place and the row is written (t->document_id is new) or, with replace, marked. *known_id_out: the document that has these
- * bytes already, NULL when it was added. ERR_NOT_FOUND: no document to replace. */
+ * place, the row is written (t->document_id is new) or, with replace, marked, and its job of this kind is queued: no crash
+ * leaves one without the other. *known_id_out: the document that has these bytes already, NULL when it was added.
+ * *job_out: the job that reads it in, NULL when it is in. ERR_NOT_FOUND: no document to replace. */
 MUST_CHECK enum err document_store_add(struct call *c, const struct ingest_task *t, bool replace, const char *path, const char *title,
-                                       const char **known_id_out, const char **known_job_out);
-MUST_CHECK enum err document_store_set_job(struct call *c, const char *id, const char *job_id);
+                                       const char *job_kind, const char *payload, const char **known_id_out, const char **job_out);
 MUST_CHECK enum err document_store_get(struct call *c, const char *id, struct document *out);
 MUST_CHECK enum err document_store_list(struct call *c, int offset, int max, struct document **out, int *n_out, int64_t *total_out);
 /* The row, everything that hangs on it, and its file when no other document has it; job_out: its last job. */

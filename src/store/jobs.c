@@ -36,17 +36,36 @@ int jobs_waiting(void)
     return job_workers_waiting();
 }
 
-enum err jobs_add(struct call *c, const char *kind, const char *payload, const char **id_out)
+void jobs_announce(struct call *c, const char *kind)
 {
-    char id[ID_BYTES];
-    if (strlen(payload) > LIMIT_JOB_PAYLOAD_BYTES)
-        return fail(c, ERR_TOO_LARGE, "a job's payload has over %d bytes", LIMIT_JOB_PAYLOAD_BYTES);
-    enum err e = jobs_store_add(c, id_new("job", id), kind, payload);
-    if (e) return e;
     if (job_workers_serving() && job_workers_kind(kind))
         job_workers_add(tenant_id(c->tenant));
     else
         job_workers_hint(tenant_id(c->tenant));
+}
+
+static enum err check_payload(struct call *c, const char *payload)
+{
+    if (strlen(payload) <= LIMIT_JOB_PAYLOAD_BYTES) return OK;
+    return fail(c, ERR_TOO_LARGE, "a job's payload has over %d bytes", LIMIT_JOB_PAYLOAD_BYTES);
+}
+
+enum err jobs_put(struct call *c, struct conn *w, const char *kind, const char *payload, const char **id_out)
+{
+    char id[ID_BYTES];
+    enum err e = check_payload(c, payload);
+    if (!e) e = jobs_store_put(c, w, id_new("job", id), kind, payload);
+    if (!e) *id_out = arena_strdup(&c->mem, id);
+    return e;
+}
+
+enum err jobs_add(struct call *c, const char *kind, const char *payload, const char **id_out)
+{
+    char id[ID_BYTES];
+    enum err e = check_payload(c, payload);
+    if (!e) e = jobs_store_add(c, id_new("job", id), kind, payload);
+    if (e) return e;
+    jobs_announce(c, kind);
     *id_out = arena_strdup(&c->mem, id);
     return OK;
 }

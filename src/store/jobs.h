@@ -36,6 +36,11 @@ struct job_kind {
 MUST_CHECK enum err jobs_open(struct call *c, const struct job_kind *const *kinds, int threads);
 void jobs_close(void);            /* stops running jobs at their next check; they are queued again */
 
+/* Inside the caller's write transaction on c->tenant's database: the job exists when that commits and only then.
+ * jobs_announce after the commit sets it going; without it the job waits for the next start. */
+struct conn;
+MUST_CHECK enum err jobs_put(struct call *c, struct conn *w, const char *kind, const char *payload, const char **id_out);
+void jobs_announce(struct call *c, const char *kind);
 MUST_CHECK enum err jobs_add(struct call *c, const char *kind, const char *payload, const char **id_out);
 MUST_CHECK enum err jobs_get(struct call *c, const char *id, struct job *out);          /* in c->mem; ERR_NOT_FOUND */
 MUST_CHECK enum err jobs_list(struct call *c, int max, struct job **out, int *n_out);   /* newest first */

@@ -42,14 +42,11 @@ static void read_row(struct call *c, struct rows *r, struct stored_job *out)
     };
 }
 
-enum err jobs_store_add(struct call *c, const char *id, const char *kind, const char *payload)
+enum err jobs_store_put(struct call *c, struct conn *w, const char *id, const char *kind, const char *payload)
 {
-    struct conn *w = NULL;
     int64_t queued = 0, newest = 0, now = clock_unix_ms();
-    enum err e = db_write(c, tenant_db(c->tenant), &w);
-    if (!e)
-        e = db_get_int(c, w, 0, &queued, "SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued' LIMIT ?i)",
-                       (int64_t)LIMIT_JOBS_QUEUED);
+    enum err e = db_get_int(c, w, 0, &queued, "SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued' LIMIT ?i)",
+                            (int64_t)LIMIT_JOBS_QUEUED);
     if (!e && queued >= LIMIT_JOBS_QUEUED) {
         c->retry_after_s = 30;
         e = fail(c, ERR_BUSY, "%d jobs are waiting already", LIMIT_JOBS_QUEUED);
@@ -66,6 +63,14 @@ enum err jobs_store_add(struct call *c, const char *id, const char *kind, const 
         e = db_run(c, w,
                    "INSERT INTO job(id, kind, payload, state, created_ms, updated_ms) VALUES (?s, ?s, ?s, 'queued', ?i, ?i)",
                    id, kind, payload, now, now);
+    return e;
+}
+
+enum err jobs_store_add(struct call *c, const char *id, const char *kind, const char *payload)
+{
+    struct conn *w = NULL;
+    enum err e = db_write(c, tenant_db(c->tenant), &w);
+    if (!e) e = jobs_store_put(c, w, id, kind, payload);
     if (!e) e = db_commit(c, &w);
     db_release(&w);
     return e;

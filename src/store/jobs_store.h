@@ -11,6 +11,9 @@ struct stored_job {
     bool        cancel;      /* asked to stop */
 };
 /* ERR_BUSY: LIMIT_JOBS_QUEUED wait already. Also removes the oldest ended jobs over LIMIT_JOBS_KEPT. */
+struct conn;
+MUST_CHECK enum err jobs_store_put(struct call *c, struct conn *w, const char *id, const char *kind, const char *payload);
+/* The same in a transaction of its own. */
 MUST_CHECK enum err jobs_store_add(struct call *c, const char *id, const char *kind, const char *payload);
 MUST_CHECK enum err jobs_store_get(struct call *c, const char *id, struct stored_job *out);         /* ERR_NOT_FOUND */
 MUST_CHECK enum err jobs_store_list(struct call *c, int max, struct stored_job **out, int *n_out);  /* newest first */

@@ -94,14 +94,22 @@ def contents(data, creator="kill"):
         "SELECT count(*) FROM chunk_vector WHERE chunk_id NOT IN (SELECT id FROM chunk)",
         "SELECT count(*) FROM staged_chunk", "SELECT count(*) FROM staged_page",
         "SELECT count(*) FROM job WHERE state NOT IN ('done', 'cancelled')")]
-    assert orphans == [0, 0, 0, 0, 0], "left over: %s" % orphans
+    jobs = db.execute("SELECT * FROM job WHERE state NOT IN ('done', 'cancelled')").fetchall()
+    assert orphans == [0, 0, 0, 0, 0], "left over: %s, jobs %s" % (orphans, jobs)
     db.close()
     return seen
 
 
 def ingest(binary, data, files):
-    return subprocess.Popen([binary, "ingest", "--data", data, "--creator", "kill"] + files, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL, start_new_session=True)
+    """What it says goes to DATA.log, one run after the other, so that a failure can be explained."""
+    with open(data + ".log", "a") as log:
+        return subprocess.Popen([binary, "ingest", "--data", data, "--creator", "kill"] + files, stdout=subprocess.DEVNULL,
+                                stderr=log, start_new_session=True)
+
+
+def last_words(data):
+    with open(data + ".log") as log:
+        return log.read()[-2000:]
 
 
 def kill(process):
@@ -160,7 +168,7 @@ def by_command_line(binary, work, files, want, kills, rng):
                 kill(p)
                 done += 1
         p = ingest(binary, data, files)
-        assert p.wait(DEADLINE_S) == 0, "the run after the kills ended with %d" % p.returncode
+        assert p.wait(DEADLINE_S) == 0, "the run after the kills ended with %d, saying %s" % (p.returncode, last_words(data))
         assert contents(data) == want, "chunks differ from the run nobody killed"
         shutil.rmtree(data)
     return "%d kills of the command line in %d folders" % (done, round_no)
