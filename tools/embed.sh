@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Files that become part of the binary. `list` names the sources for make; `build DIR [noweb]` writes DIR/gen/assets.S:
-# every file by .incbin, followed by a NUL, and a table sorted by path that base/assets.c searches.
+# every file by .incbin, followed by a NUL, and a table sorted by path that base/assets.c searches. The page's texts are
+# there a second time as webgz/…, compressed, for browsers that take gzip.
 set -eu
 LC_ALL=C; export LC_ALL
 sources() { find schema prompts src/knowledge/words -type f 2>/dev/null | sort; }
@@ -14,6 +15,13 @@ build)
         find "$b/demo" -type f 2>/dev/null | while read -r f; do printf 'demo/%s %s\n' "${f#"$b"/demo/}" "$f"; done
         if [ "${3:-}" != noweb ] && [ -d web/dist ]; then
             find web/dist -type f | while read -r f; do printf 'web/%s %s\n' "${f#web/dist/}" "$f"; done
+            rm -rf "$b/gen/gz"
+            find web/dist -type f -size +1k | grep -E '\.(js|css|html|svg|txt|webmanifest)$' | while read -r f; do
+                z=$b/gen/gz/${f#web/dist/}
+                mkdir -p "$(dirname "$z")"
+                gzip -9nc "$f" >"$z"
+                printf 'webgz/%s %s\n' "${f#web/dist/}" "$z"
+            done
         fi
     } | sort >"$b/gen/assets.list"
     awk -v q='"' '

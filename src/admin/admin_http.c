@@ -4,7 +4,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "accounts/accounts.h"
@@ -67,11 +69,33 @@ static const char *media_type(const char *path)
     return "application/octet-stream";
 }
 
+/* "gzip" stands in Accept-Encoding and is not refused by a quality of zero. */
+static bool takes_gzip(struct req *r)
+{
+    const char *p = req_header(r, "accept-encoding");
+    while (p && *p) {
+        p += strspn(p, ", \t");
+        size_t n = strcspn(p, ",");
+        if (n >= 4 && strncasecmp(p, "gzip", 4) == 0 && (n == 4 || p[4] == ';' || p[4] == ' ')) {
+            const char *q = memmem(p, n, "q=", 2);
+            return !q || strtod(q + 2, NULL) > 0;
+        }
+        p += n;
+    }
+    return false;
+}
+
 static enum err send_file(struct req *r, const char *path, const char *cache)
 {
     const struct asset *a = asset_find(arena_printf(&r->call.mem, "web/%s", path));
     if (!a) return fail(&r->call, ERR_NOT_FOUND, "there is no %s", r->path);
+    const struct asset *small = asset_find(arena_printf(&r->call.mem, "webgz/%s", path));
     reply_header(r, "Cache-Control", cache);
+    if (small) reply_header(r, "Vary", "Accept-Encoding");
+    if (small && takes_gzip(r)) {
+        reply_header(r, "Content-Encoding", "gzip");
+        a = small;
+    }
     reply_static(r, 200, media_type(path), a->data, a->len);
     return OK;
 }

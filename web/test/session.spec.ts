@@ -60,3 +60,16 @@ test('the page runs under a policy that allows nothing inline', async ({ page })
   expect(policy).not.toContain('unsafe');
   expect(await page.locator('script:not([src]), style, [onclick]').count()).toBe(0);
 });
+
+test('the page comes compressed to who takes gzip and plain to who does not', async ({ page, request }) => {
+  const index = await (await request.get('/')).text();
+  const script = /assets\/index-[\w-]+\.js/.exec(index)?.[0] ?? '';
+  const loaded = page.waitForResponse((r) => r.url().endsWith(script));
+  await page.goto('/');
+  const small = await loaded;
+  expect(await small.headerValue('content-encoding')).toBe('gzip');
+  expect(await small.headerValue('vary')).toContain('Accept-Encoding');
+  const plain = await request.get(`/${script}`, { headers: { 'Accept-Encoding': 'identity' } });
+  expect(plain.headers()['content-encoding']).toBeUndefined();
+  expect((await plain.body()).toString()).toBe((await small.body()).toString());
+});
