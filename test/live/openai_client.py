@@ -92,7 +92,7 @@ def inside(url, token):
     assert r.choices[0].finish_reason == "stop" and r.usage.total_tokens == r.usage.prompt_tokens + r.usage.completion_tokens > 0
     mark = r.choices[0].message.annotations[0].url_citation
     assert "18 to 22" in said[mark.start_index:mark.end_index], (mark, said)
-    assert r.model_extra["citations"][0]["text"].endswith("per minute."), r.model_extra
+    assert "18 to 22 strokes per minute." in r.model_extra["citations"][0]["text"], r.model_extra
 
     pieces, usage, reason, marks = [], None, None, None
     for chunk in c.chat.completions.create(model="rower", messages=question, stream=True, stream_options={"include_usage": True}):
