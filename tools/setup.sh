@@ -3,11 +3,11 @@
 # Everything that comes from outside: Debian packages, the encoder's weights, the exercise data, and a node for the web page
 # where there is none new enough (Debian 12's is too old for the page's tools). Each download is pinned by
 # SHA-256 and refused when it differs; each lands in the cache in one rename, so a killed set-up leaves nothing half done.
-# Silent, quick and without network when nothing is missing.   usage: setup.sh [noweb] [test]
+# Silent, quick and without network when nothing is missing.   usage: setup.sh [noweb] [test] [live]
 set -eu
 cd "$(dirname "$0")/.."
-web=1 test=
-for a in "$@"; do case $a in noweb) web= ;; test) test=1 ;; *) echo "usage: setup.sh [noweb] [test]" >&2; exit 2 ;; esac; done
+web=1 test= live=
+for a in "$@"; do case $a in noweb) web= ;; test) test=1 ;; live) live=1 ;; *) echo "usage: setup.sh [noweb] [test] [live]" >&2; exit 2 ;; esac; done
 
 model=all-MiniLM-L6-v2
 model_sha=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
@@ -33,7 +33,7 @@ $p
 "*) ;; *) printf '%s ' "$p" ;; esac; done
 }
 packages() {
-    need=$(missing $(cat tools/packages.txt) ${test:+$(if [ "$web" ]; then cat; else grep -v '^chromium$'; fi <tools/packages-test.txt)})
+    need=$(missing $(cat tools/packages.txt) ${test:+$(if [ "$web" ]; then cat; else grep -v '^chromium$'; fi <tools/packages-test.txt)} ${live:+$(cat tools/packages-live.txt)})
     [ "${need# }" ] || return 0
     command -v apt-get >/dev/null || die "please install:" $need
     root=

@@ -146,13 +146,19 @@ fuzz() {
 }
 
 # shellcheck disable=SC2046
-tools/setup.sh test $([ -z "${NO_WEB:-}" ] || echo noweb) || exit 1
+tools/setup.sh test $([ -z "${NO_WEB:-}" ] || echo noweb) $([ "$mode" != live ] || echo live) || exit 1
 case $mode in
 all) unit asan; corpora; api; folder quality; web ;;
 unit) unit asan; corpora ;;
 race) unit tsan; binary=$b/tsan/chiron; CHIRON_SLOW=10; export CHIRON_SLOW; if make --no-print-directory -s B="$b" tsan-binary; then api; else count 0 1 0; fi ;;
 api | web | fuzz) "$mode" ;;
-quality | live) folder "$mode" ;;
+quality) folder quality ;;
+live)
+    # The first run builds a llama-server: 15 to 30 minutes on one core, as busy as it is.
+    LLAMA_BUILD=${LLAMA_BUILD:-1} file_seconds=5400
+    export LLAMA_BUILD
+    [ "$LLAMA_BUILD" != 1 ] || say "-- what is missing is fetched and built first; a llama-server takes 15 to 30 minutes on one core, once"
+    folder live ;;
 *) say "usage: test.sh BUILD [all|unit|api|quality|web|live|race|fuzz]" >&2; exit 2 ;;
 esac
 say "$passed passed, $failed failed, $skipped skipped"
