@@ -75,7 +75,7 @@ $(B)/fuzz/%: test/fuzz/%.c test/fuzz/replay.c $(B)/libchiron.a
 replays: $(FUZZ:test/fuzz/%.c=$(B)/fuzz/%)
 unit: $(UNIT:test/unit/%.c=$(B)/unit/%)
 -include $(UNIT:test/unit/%.c=$(B)/unit/%.d)
-check: ; @tools/check.sh $(B)
+check: ; @tools/setup.sh $(if $(NO_WEB),noweb) test && tools/check.sh $(B)
 race: ; @tools/test.sh $(B) race
 fuzz: ; @tools/test.sh $(B) fuzz
 bench: all ; @bench/run.sh $(B)
