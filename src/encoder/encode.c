@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* BERT's forward pass over whole sequences laid end to end: no padding is ever computed. Attention takes a sequence at
  * a time; all else goes in blocks of rows that stay in the L2 cache from one layer's attention output to the next
- * layer's queries, keys and values. The residual stays in f32 in every form. It allocates nothing per pack. */
+ * layer's queries, keys and values. Where only the first token's row is wanted, the last layer ends for those rows
+ * alone, which is exact: after attention no row reads another. The residual stays in f32 in every form. It allocates
+ * nothing per pack. */
 #include "encoder/encode.h"
 
 #include <assert.h>
@@ -95,7 +97,8 @@ static bool finish_block(struct encode_seat *s, const struct weights_layer *l, i
     return true;
 }
 
-static void embed_tokens(struct encode_seat *s, const int32_t *ids, const int *lens, int n)
+/* firsts NULL: every token has the first type. */
+static void embed_tokens(struct encode_seat *s, const int32_t *ids, const int *lens, const int *firsts, int n)
 {
     const struct weights *w = s->w;
     const size_t          hidden = (size_t)w->hidden;
@@ -108,12 +111,30 @@ static void embed_tokens(struct encode_seat *s, const int32_t *ids, const int *l
             const float *word = tensor_view(w->word, (int64_t)ids[row] * w->hidden, w->hidden, s->sum);
             /* The table was finite at load: the file was changed under the map. */
             if (!word) abort();
-            s->k->layer_norm(x, word, w->zero, w->norm.gain, w->norm.shift, w->norm_eps, row_of(s, s->act, row, w->hidden),
+            const float *type = firsts && at >= firsts[i] ? w->second : w->zero;
+            s->k->layer_norm(x, word, type, w->norm.gain, w->norm.shift, w->norm_eps, row_of(s, s->act, row, w->hidden),
                              1, w->hidden);
         }
 }
 
-bool encode_pack(struct encode_seat *s, const int32_t *ids, const int *lens, int n, float *const *rows)
+/* The last layer after attention for each sequence's first row, gathered to the front: x and context of all other rows
+ * are read by nobody any more. Row i comes from i or behind it, so that nothing is overwritten unread. */
+static bool finish_first(struct encode_seat *s, const struct weights_layer *l, const int *lens, int n)
+{
+    const int    hidden = s->w->hidden;
+    const size_t x_bytes = (size_t)hidden * sizeof *s->x, each = s->w->form == FORM_BF16 ? 2 : 4;
+    for (int i = 0, row = 0; i < n; row += lens[i++]) {
+        if (i == row) continue;
+        memcpy(s->x + (size_t)i * (size_t)hidden, s->x + (size_t)row * (size_t)hidden, x_bytes);
+        memcpy(row_of(s, s->context, i, hidden), row_of(s, s->context, row, hidden), (size_t)hidden * each);
+    }
+    for (int row = 0; row < n; row += WEIGHTS_BLOCK_ROWS)
+        if (!finish_block(s, l, row, n - row < WEIGHTS_BLOCK_ROWS ? n - row : WEIGHTS_BLOCK_ROWS)) return false;
+    return true;
+}
+
+/* All layers. first_only: row i of x is then the first row of sequence i, and the others are undefined. */
+static bool forward(struct encode_seat *s, const int32_t *ids, const int *lens, const int *firsts, int n, bool first_only)
 {
     const struct weights *w = s->w;
     int                   total = 0;
@@ -122,24 +143,42 @@ bool encode_pack(struct encode_seat *s, const int32_t *ids, const int *lens, int
         total += lens[i];
     }
     assert(total <= ENCODE_PACK_TOKENS);
-    embed_tokens(s, ids, lens, n);
+    embed_tokens(s, ids, lens, firsts, n);
     for (int row = 0; row < total; row += WEIGHTS_BLOCK_ROWS) {
         int block = total - row < WEIGHTS_BLOCK_ROWS ? total - row : WEIGHTS_BLOCK_ROWS;
         if (!project_qkv(s, &w->layer[0], row, block)) return false;
     }
     for (int layer = 0; layer < w->layers; layer++) {
+        const bool ends = first_only && layer + 1 == w->layers;
         for (int i = 0, row = 0; i < n; row += lens[i++])
-            s->k->attention(row_of(s, s->qkv, row, 3 * w->hidden), row_of(s, s->context, row, w->hidden), lens[i], w->heads,
-                            w->head_dim, s->scratch);
+            s->k->attention(row_of(s, s->qkv, row, 3 * w->hidden), row_of(s, s->context, row, w->hidden), lens[i],
+                            ends ? 1 : lens[i], w->heads, w->head_dim, s->scratch);
+        if (ends) return finish_first(s, &w->layer[layer], lens, n);
         for (int row = 0; row < total; row += WEIGHTS_BLOCK_ROWS) {
             int block = total - row < WEIGHTS_BLOCK_ROWS ? total - row : WEIGHTS_BLOCK_ROWS;
             if (!finish_block(s, &w->layer[layer], row, block)) return false;
             if (layer + 1 < w->layers && !project_qkv(s, &w->layer[layer + 1], row, block)) return false;
         }
     }
-    for (int i = 0, row = 0; i < n; row += lens[i++]) {
+    return true;
+}
+
+bool encode_pack(struct encode_seat *s, const int32_t *ids, const int *lens, int n, float *const *rows)
+{
+    const struct weights *w = s->w;
+    if (!forward(s, ids, lens, NULL, n, w->first_token)) return false;
+    for (int i = 0, row = 0; i < n; row += w->first_token ? 1 : lens[i], i++) {
         kernels_mean(s->x + (size_t)row * (size_t)w->hidden, w->first_token ? 1 : lens[i], w->hidden, rows[i]);
         kernels_unit(rows[i], w->hidden);
     }
+    return true;
+}
+
+bool encode_pairs(struct encode_seat *s, const int32_t *ids, const int *lens, const int *firsts, int n, float *const *rows)
+{
+    const size_t hidden = (size_t)s->w->hidden;
+    assert(s->w->second);
+    if (!forward(s, ids, lens, firsts, n, true)) return false;
+    for (int i = 0; i < n; i++) memcpy(rows[i], s->x + (size_t)i * hidden, hidden * sizeof **rows);
     return true;
 }

@@ -17,4 +17,8 @@ void                encode_seat_free(struct encode_seat *s);    /* NULL allowed 
  * its vocabulary), ENCODE_PACK_TOKENS in all at most. rows[i]: hidden floats, the unit vector of sequence i. The calling
  * thread has called matmul_thread_begin. false: a product failed; rows are then undefined. */
 MUST_CHECK bool encode_pack(struct encode_seat *s, const int32_t *ids, const int *lens, int n, float *const *rows);
+/* The same of sequences in two parts: the first firsts[i] (0..lens[i]) tokens of sequence i have the first token type, the
+ * others the second (the model has two: weights.second). rows[i]: the first token's row as the last layer left it. */
+MUST_CHECK bool encode_pairs(struct encode_seat *s, const int32_t *ids, const int *lens, const int *firsts, int n,
+                             float *const *rows);
 #endif

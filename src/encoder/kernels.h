@@ -31,9 +31,9 @@ struct kernels {
     /* act ← gelu(in + bias), the exact form x·Φ(x) to 4e-5. in, act: rows × width, width a multiple of 32. */
     void (*gelu)(const float *in, const float *bias, void *act, int rows, int width);
     /* Self-attention of one sequence. qkv: len rows of 3 × heads × head_dim, queries already times log2(e)/√head_dim, and
-     * KERNELS_SPARE_ROWS readable rows behind; ctx: len rows of heads × head_dim. len 1..LIMIT_TOKENS, head_dim a multiple of
-     * 32. scratch: KERNELS_SCRATCH_BYTES, 64-byte aligned. */
-    void (*attention)(const void *qkv, void *ctx, int len, int heads, int head_dim, void *scratch);
+     * KERNELS_SPARE_ROWS readable rows behind; ctx: the first `wanted` (1..len) of len rows of heads × head_dim, the others stay
+     * as they are. len 1..LIMIT_TOKENS, head_dim a multiple of 32. scratch: KERNELS_SCRATCH_BYTES, 64-byte aligned. */
+    void (*attention)(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim, void *scratch);
 };
 
 /* The best table for this CPU; NULL when the form has none here (bf16 without AVX-512 BF16). */

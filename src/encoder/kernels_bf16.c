@@ -90,6 +90,7 @@ struct head {
     const uint16_t *q, *k, *v;    /* row 0 of this head in qkv */
     size_t          stride;       /* between rows of qkv, in elements */
     int             len, padded, dim;
+    int             wanted;       /* queries, from the first */
     uint32_t       *keys;         /* dim/2 × padded: pairs of dimensions */
     uint32_t       *values;       /* padded/2 × dim: pairs of keys */
     float          *scores;       /* 16 × LIMIT_TOKENS */
@@ -209,7 +210,7 @@ WIDE static inline __m512bh pair_of(const void *p)
 
 WIDE static void attention_avx512_head(const struct head *h, uint16_t *ctx, size_t width)
 {
-    for (int first = 0; first < h->len; first += QUERIES) {
+    for (int first = 0; first < h->wanted; first += QUERIES) {
         const uint16_t *rows[QUERIES];
         float           scale[QUERIES];
         for (int i = 0; i < QUERIES; i++) rows[i] = h->q + (size_t)(first + i < h->len ? first + i : h->len - 1) * h->stride;
@@ -252,7 +253,7 @@ WIDE static void attention_avx512_head(const struct head *h, uint16_t *ctx, size
 #pragma GCC unroll 12
             for (int i = 0; i < QUERIES; i++) {
                 const __m512 s = _mm512_set1_ps(scale[i]);
-                if (first + i < h->len)
+                if (first + i < h->wanted)
                     narrow(ctx + (size_t)(first + i) * width + d, _mm512_mul_ps(acc[i][0], s), _mm512_mul_ps(acc[i][1], s));
             }
         }
@@ -264,9 +265,9 @@ WIDE static void attention_avx512_head(const struct head *h, uint16_t *ctx, size
 TILED static void attention_amx_head(const struct head *h, uint16_t *ctx, size_t width)
 {
     const size_t row_bytes = h->stride * 2, key_bytes = (size_t)h->padded * 4, value_bytes = (size_t)h->dim * 4;
-    for (int first = 0; first < h->len; first += TILE) {
+    for (int first = 0; first < h->wanted; first += TILE) {
         float scale[TILE];
-        int   rows = h->len - first < TILE ? h->len - first : TILE;
+        int   rows = h->wanted - first < TILE ? h->wanted - first : TILE;
         for (int j = 0; j < h->padded; j += 2 * TILE) {
             _tile_zero(0);
             _tile_zero(1);
@@ -313,11 +314,11 @@ struct tiles {
 };
 
 /* Lays one head out in scratch and packs it. */
-WIDE static struct head head_of(const uint16_t *qkv, int head, int len, int heads, int dim, void *scratch)
+WIDE static struct head head_of(const uint16_t *qkv, int head, int len, int wanted, int heads, int dim, void *scratch)
 {
     char       *at = scratch;
     size_t      hidden = (size_t)heads * (size_t)dim;
-    struct head h = { .q = qkv + (size_t)head * (size_t)dim, .stride = 3 * hidden, .len = len, .dim = dim };
+    struct head h = { .q = qkv + (size_t)head * (size_t)dim, .stride = 3 * hidden, .len = len, .dim = dim, .wanted = wanted };
     h.k = h.q + hidden;
     h.v = h.k + hidden;
     h.padded = (len + 31) / 32 * 32;
@@ -330,15 +331,15 @@ WIDE static struct head head_of(const uint16_t *qkv, int head, int len, int head
     return h;
 }
 
-WIDE static void attention_avx512(const void *qkv, void *ctx, int len, int heads, int head_dim, void *scratch)
+WIDE static void attention_avx512(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim, void *scratch)
 {
     for (int i = 0; i < heads; i++) {
-        struct head h = head_of(qkv, i, len, heads, head_dim, scratch);
+        struct head h = head_of(qkv, i, len, wanted, heads, head_dim, scratch);
         attention_avx512_head(&h, (uint16_t *)ctx + (size_t)i * (size_t)head_dim, (size_t)heads * (size_t)head_dim);
     }
 }
 
-TILED static void attention_amx(const void *qkv, void *ctx, int len, int heads, int head_dim, void *scratch)
+TILED static void attention_amx(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim, void *scratch)
 {
     struct tiles t = { .palette = 1 };
     for (int i = 0; i < 8; i++) {
@@ -347,7 +348,7 @@ TILED static void attention_amx(const void *qkv, void *ctx, int len, int heads, 
     }
     _tile_loadconfig(&t);
     for (int i = 0; i < heads; i++) {
-        struct head h = head_of(qkv, i, len, heads, head_dim, scratch);
+        struct head h = head_of(qkv, i, len, wanted, heads, head_dim, scratch);
         attention_amx_head(&h, (uint16_t *)ctx + (size_t)i * (size_t)head_dim, (size_t)heads * (size_t)head_dim);
     }
     _tile_release();

@@ -109,8 +109,8 @@ INLINE float soften_body(float *s, int len, int padded)
 
 /* queries: how many go together; wide: vectors of a head's dimensions that go together. Both are constants after
  * inlining, so that the accumulators stay in registers. */
-INLINE void attention_body(const float *qkv, float *ctx, int len, int heads, int head_dim, float *scratch, const int queries,
-                           const int wide)
+INLINE void attention_body(const float *qkv, float *ctx, int len, int wanted, int heads, int head_dim, float *scratch,
+                           const int queries, const int wide)
 {
     const int    padded = (len + LANES - 1) / LANES * LANES;
     const size_t hidden = (size_t)heads * (size_t)head_dim, stride = 3 * hidden;
@@ -122,7 +122,7 @@ INLINE void attention_body(const float *qkv, float *ctx, int len, int heads, int
             for (int j = 0; j < len; j++) to[j] = k[(size_t)j * stride + (size_t)d];
             for (int j = len; j < padded; j++) to[j] = 0;
         }
-        for (int first = 0; first < len; first += queries) {
+        for (int first = 0; first < wanted; first += queries) {
             const float *rows[12];
             float        scale[12];
             for (int i = 0; i < queries; i++)
@@ -155,7 +155,7 @@ INLINE void attention_body(const float *qkv, float *ctx, int len, int heads, int
 #pragma GCC unroll 2
                     for (int n = 0; n < wide; n++) {
                         float *to = ctx + (size_t)(first + i) * hidden + (size_t)h * (size_t)head_dim + d + n * LANES;
-                        if (first + i < len) *(lanes_f *)to = acc[i][n] * scale[i];
+                        if (first + i < wanted) *(lanes_f *)to = acc[i][n] * scale[i];
                     }
             }
         }
@@ -173,9 +173,10 @@ INLINE void attention_body(const float *qkv, float *ctx, int len, int heads, int
     {                                                                                                                  \
         gelu_body(in, bias, act, rows, width);                                                                         \
     }                                                                                                                  \
-    target static void attention_##suffix(const void *qkv, void *ctx, int len, int heads, int head_dim, void *scratch) \
+    target static void attention_##suffix(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim,    \
+                                          void *scratch)                                                               \
     {                                                                                                                  \
-        attention_body(qkv, ctx, len, heads, head_dim, scratch, queries, wide);                                        \
+        attention_body(qkv, ctx, len, wanted, heads, head_dim, scratch, queries, wide);                                \
     }                                                                                                                  \
     const struct kernels kernels_f32_##suffix = { #suffix, FORM_F32, norm_##suffix, gelu_##suffix, attention_##suffix }
 

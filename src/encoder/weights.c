@@ -213,6 +213,12 @@ static enum err read_embeddings(struct call *c, struct weights *w)
     if (!tensor_floats(position, 0, (int64_t)n, w->position) || !tensor_floats(type, 0, w->hidden, w->zero))
         return fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", position->name);
     for (size_t i = 0; i < n; i++) w->position[i] += w->zero[i % (size_t)w->hidden];
+    if (type->shape[0] > 1) {
+        w->second = floats((size_t)w->hidden);
+        if (!tensor_floats(type, w->hidden, w->hidden, w->second))
+            return fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", type->name);
+        for (int i = 0; i < w->hidden; i++) w->second[i] -= w->zero[i];
+    }
     memset(w->zero, 0, (size_t)w->hidden * sizeof *w->zero);
     return OK;
 }
@@ -273,6 +279,7 @@ void weights_dispose(struct weights *w)
     free(w->norm.shift);
     free(w->position);
     free(w->zero);
+    free(w->second);
     safetensors_close(&w->file);
     *w = (struct weights){ 0 };
 }

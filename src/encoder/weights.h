@@ -27,6 +27,7 @@ struct weights {
     struct weights_norm   norm;      /* of the embeddings */
     float                *position;  /* positions (at most LIMIT_TOKENS) × hidden, with the token type's row added */
     float                *zero;      /* hidden zeros */
+    float                *second;    /* the second token type's row less the first's; NULL when there is one type */
     char                 *packed;    /* all matrices, one after another, on huge pages where there are some */
     size_t                packed_bytes;
     const struct tensor  *word;      /* vocabulary × hidden, in the file */

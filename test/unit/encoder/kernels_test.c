@@ -129,7 +129,7 @@ static void layer_norm_has_mean_and_variance_of_the_formula(void **s)
     free(shift);
 }
 
-static void attend(const struct kernels *k, int len, int heads, int dim)
+static void attend(const struct kernels *k, int len, int wanted, int heads, int dim)
 {
     const size_t hidden = (size_t)heads * (size_t)dim, rows = (size_t)len + KERNELS_SPARE_ROWS;
     float       *wide = room(rows * 3 * hidden * 4), *ctx = room((size_t)len * hidden * 4);
@@ -141,9 +141,9 @@ static void attend(const struct kernels *k, int len, int heads, int dim)
         half[i] = narrowed(noise(i / hidden % 3 == 0 ? 0.8f : 2));
         wide[i] = widened(half[i]);
     }
-    k->attention(k->form == FORM_BF16 ? (const void *)half : wide, ctx, len, heads, dim, scratch);
+    k->attention(k->form == FORM_BF16 ? (const void *)half : wide, ctx, len, wanted, heads, dim, scratch);
     for (int h = 0; h < heads; h++)
-        for (int i = 0; i < len; i += len > 40 ? 7 : 1) {
+        for (int i = 0; i < wanted; i += len > 40 ? 7 : 1) {
             const float *q = wide + (size_t)i * 3 * hidden + (size_t)h * (size_t)dim;
             double       sum = 0;
             for (int j = 0; j < len; j++) {
@@ -161,6 +161,7 @@ static void attend(const struct kernels *k, int len, int heads, int dim)
                 near(k, "attention", got, expected, k->form == FORM_F32 ? 2e-5 : 2e-2);
             }
         }
+    for (size_t i = (size_t)wanted * hidden; i < (size_t)len * hidden; i++) assert_true(element(ctx, k->form, i) == 0);
     free(wide);
     free(ctx);
     free(half);
@@ -176,9 +177,21 @@ static void attention_is_softmax_of_the_scores_for_every_length(void **s)
     for (int k = 0; k < n; k++) {
         static const int lens[] = { 1, 2, 11, 12, 13, 15, 16, 17, 31, 32, 33, 47, 64, 100, 255, LIMIT_TOKENS };
         print_message("%s\n", list[k]->name);
-        for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) attend(list[k], lens[i], 3, 32);
-        attend(list[k], 45, 2, 64);
-        attend(list[k], LIMIT_TOKENS, 1, KERNELS_HEAD_DIM_MAX);
+        for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) attend(list[k], lens[i], lens[i], 3, 32);
+        attend(list[k], 45, 45, 2, 64);
+        attend(list[k], LIMIT_TOKENS, LIMIT_TOKENS, 1, KERNELS_HEAD_DIM_MAX);
+    }
+}
+
+static void attention_of_the_first_queries_alone_leaves_the_other_rows(void **s)
+{
+    (void)s;
+    const struct kernels *list[8];
+    int                   n = all_kernels(list);
+    for (int k = 0; k < n; k++) {
+        static const int cases[][2] = { { 1, 1 }, { 2, 1 }, { 12, 1 }, { 17, 1 }, { 33, 16 }, { 100, 13 }, { LIMIT_TOKENS, 1 } };
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) attend(list[k], cases[i][0], cases[i][1], 3, 32);
+        attend(list[k], LIMIT_TOKENS, 1, 2, KERNELS_HEAD_DIM_MAX);
     }
 }
 
@@ -199,7 +212,7 @@ static void far_scores_neither_overflow_nor_vanish(void **s)
     for (int i = 0; i < LEN * 3 * DIM; i++) half[i] = narrowed(wide[i]);
     int n = all_kernels(list);
     for (int k = 0; k < n; k++) {
-        list[k]->attention(list[k]->form == FORM_BF16 ? (const void *)half : wide, ctx, LEN, 1, DIM, scratch);
+        list[k]->attention(list[k]->form == FORM_BF16 ? (const void *)half : wide, ctx, LEN, LEN, 1, DIM, scratch);
         for (int i = 0; i < LEN * DIM; i++) near(list[k], "one-hot attention", element(ctx, list[k]->form, (size_t)i), 7, 1e-5);
     }
     free(wide);
@@ -228,6 +241,7 @@ int main(void)
         cmocka_unit_test(gelu_is_the_exact_form_within_its_bound),
         cmocka_unit_test(layer_norm_has_mean_and_variance_of_the_formula),
         cmocka_unit_test(attention_is_softmax_of_the_scores_for_every_length),
+        cmocka_unit_test(attention_of_the_first_queries_alone_leaves_the_other_rows),
         cmocka_unit_test(far_scores_neither_overflow_nor_vanish),
         cmocka_unit_test(unit_and_mean_keep_zero_and_length),
     };
