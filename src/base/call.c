@@ -4,10 +4,12 @@
 #include "base/call.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/metric.h"
 
 void call_init(struct call *c)
 {
@@ -70,6 +72,39 @@ int64_t call_left_ms(const struct call *c, int64_t cap_ms)
     int64_t left = c->deadline_ms - clock_mono_ms();
     if (left < 0) left = 0;
     return left < cap_ms ? left : cap_ms;
+}
+
+int64_t call_stage_begin(struct call *c, enum call_stage s, int64_t keep_ms)
+{
+    int64_t outer = c->deadline_ms;
+    if (outer && keep_ms > 0) c->deadline_ms = outer - keep_ms > 0 ? outer - keep_ms : 1;
+    if (c->stage_ms[s] > 0) {
+        int64_t own = clock_mono_ms() + c->stage_ms[s];
+        if (!c->deadline_ms || own < c->deadline_ms) c->deadline_ms = own;
+    }
+    return outer;
+}
+
+void call_stage_end(struct call *c, int64_t outer)
+{
+    c->deadline_ms = outer;
+}
+
+static void describe(void)
+{
+    metric_describe("chiron_degraded_total", 'c', "Steps down the ladder: stages that did less than they could, and what they did instead");
+}
+
+void call_degrade(struct call *c, const char *stage, const char *to, const char *why)
+{
+    for (int i = 0; i < c->degrade_count; i++)
+        if (!strcmp(c->degrades[i].stage, stage) && !strcmp(c->degrades[i].to, to)) return;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, describe);
+    char labels[160];
+    snprintf(labels, sizeof labels, "stage=\"%s\",to=\"%s\"", stage, to);
+    metric_add("chiron_degraded_total", labels, 1);
+    if (c->degrade_count < DEGRADES_MAX) c->degrades[c->degrade_count++] = (struct degrade){ stage, to, why };
 }
 
 int span_begin(struct call *c, const char *name)

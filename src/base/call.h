@@ -55,6 +55,16 @@ struct span {
     int64_t     took_us;      /* -1 while open */
 };
 
+/* The stages that can be bounded one by one and given up one by one. */
+enum call_stage { CALL_EMBED, CALL_SEARCH, CALL_RERANK, CALL_GENERATE, CALL_STAGES };
+
+/* One step down the ladder: which stage did less than it could, what it did instead, and why. */
+#define DEGRADES_MAX 8
+struct degrade {
+    const char *stage, *to;   /* static: "rerank" → "first-stage order", "generate" → "extractive" */
+    const char *why;          /* for people, in c->mem or static */
+};
+
 struct tenant;
 struct call {
     struct arena       mem;               /* everything the call returns lives here */
@@ -63,6 +73,9 @@ struct call {
     char               user_id[LIMIT_ID_BYTES + 1];    /* "" when the caller is no user */
     unsigned           rights;            /* enum right bits */
     int64_t            deadline_ms;       /* clock_mono_ms() value; 0 none */
+    int64_t            stage_ms[CALL_STAGES]; /* the most a stage may take; 0: what is left of the call */
+    struct degrade     degrades[DEGRADES_MAX];/* steps taken, in order; replies show them */
+    int                degrade_count;
     const atomic_bool *stop;              /* set when the client is gone or the process stops; may be NULL */
     enum err           err;               /* the first error; its words follow */
     char               err_text[400];     /* one line, no trailing dot needed, no secrets */
@@ -88,6 +101,14 @@ void call_forgive(struct call *c);
 MUST_CHECK enum err call_check(struct call *c);
 /* Milliseconds left, at most cap_ms; cap_ms when there is no deadline; 0 when it has passed. */
 int64_t call_left_ms(const struct call *c, int64_t cap_ms);
+
+/* Until call_stage_end the deadline is the stage's own, if it has one and that is earlier; keep_ms of what the call has left
+ * is kept back from it, for what must come after. Returns the call's deadline, for call_stage_end. */
+int64_t call_stage_begin(struct call *c, enum call_stage s, int64_t keep_ms);
+void    call_stage_end(struct call *c, int64_t outer);
+/* Says in the reply and in chiron_degraded_total{stage,to} that less was done than could be. The same step is kept
+ * once a call, and at most DEGRADES_MAX of them; all are counted once a step. */
+void call_degrade(struct call *c, const char *stage, const char *to, const char *why);
 
 /* Stage timing. span_begin returns an index for span_end; names are string literals. Safe when full. */
 int  span_begin(struct call *c, const char *name);

@@ -12,6 +12,7 @@
 
 #include "base/call.h"
 #include "base/clock.h"
+#include "base/metric.h"
 
 static void the_first_words_of_an_error_stay(void **state)
 {
@@ -84,6 +85,50 @@ static void stages_are_timed_and_too_many_do_no_harm(void **state)
     call_dispose(&c);
 }
 
+static void a_stage_has_its_own_bound_inside_the_calls(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c);
+    int64_t outer = call_stage_begin(&c, CALL_RERANK, 50);
+    assert_int_equal(outer, 0);
+    assert_int_equal(c.deadline_ms, 0);           /* neither has a bound */
+    call_stage_end(&c, outer);
+    c.stage_ms[CALL_RERANK] = 1000;
+    outer = call_stage_begin(&c, CALL_RERANK, 0);
+    assert_in_range(call_left_ms(&c, 100000), 900, 1000);
+    call_stage_end(&c, outer);
+    assert_int_equal(c.deadline_ms, 0);
+    c.deadline_ms = clock_mono_ms() + 500;        /* the call's end comes before the stage's */
+    outer = call_stage_begin(&c, CALL_RERANK, 100);
+    assert_in_range(call_left_ms(&c, 100000), 300, 400);
+    call_stage_end(&c, outer);
+    assert_in_range(call_left_ms(&c, 100000), 400, 500);
+    outer = call_stage_begin(&c, CALL_GENERATE, 1000000000);   /* more kept back than there is: nothing is left */
+    assert_int_equal(call_left_ms(&c, 100000), 0);
+    call_stage_end(&c, outer);
+    call_dispose(&c);
+}
+
+static void steps_down_are_kept_once_and_counted(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c);
+    double before = metric_read("chiron_degraded_total", "stage=\"rerank\",to=\"first-stage order\"");
+    call_degrade(&c, "rerank", "first-stage order", "no time");
+    call_degrade(&c, "rerank", "first-stage order", "no time");
+    call_degrade(&c, "generate", "extractive", "no time");
+    assert_int_equal(c.degrade_count, 2);
+    assert_string_equal(c.degrades[0].stage, "rerank");
+    assert_string_equal(c.degrades[1].to, "extractive");
+    assert_true(metric_read("chiron_degraded_total", "stage=\"rerank\",to=\"first-stage order\"") == before + 1);
+    static const char *const to[] = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" };
+    for (int i = 0; i < 10; i++) call_degrade(&c, "many", to[i], "test");
+    assert_int_equal(c.degrade_count, DEGRADES_MAX);
+    call_dispose(&c);
+}
+
 static void times_are_written_as_iso_8601_utc(void **state)
 {
     (void)state;
@@ -106,6 +151,8 @@ int main(void)
         cmocka_unit_test(every_error_has_its_word),
         cmocka_unit_test(work_ends_at_the_deadline_and_with_the_client),
         cmocka_unit_test(stages_are_timed_and_too_many_do_no_harm),
+        cmocka_unit_test(a_stage_has_its_own_bound_inside_the_calls),
+        cmocka_unit_test(steps_down_are_kept_once_and_counted),
         cmocka_unit_test(times_are_written_as_iso_8601_utc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
