@@ -122,7 +122,7 @@ static enum err answer(struct call *c, struct batch *b)
     enum err e = encoder_embed_counted(c, enc, b->text, b->len, b->count, v, counts);
     for (int i = 0; i < b->count && !e; i++) {
         int32_t ids[LIMIT_TOKENS];
-        int     n = wordpiece_encode(encoder_wordpiece(enc), b->text[i], b->len[i], ids, counts[i]);
+        int     n = tokenizer_encode(encoder_tokenizer(enc), b->text[i], b->len[i], ids, counts[i]);
         write_row(&out, ids, n, v + (size_t)i * (size_t)dim, dim);
     }
     if (!e && out.failed) e = fail(c, ERR_TOO_LARGE, "a batch's answer is over %lld bytes", (long long)LIMIT_REPLY_BYTES);

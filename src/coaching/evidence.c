@@ -18,7 +18,7 @@ static float rarity(const char *word, size_t n)
     struct encoder *enc = encoder_default();
     if (!enc) return n > 4 ? 0.8f : 0.5f;
     int32_t ids[8];
-    int count = wordpiece_encode(encoder_wordpiece(enc), word, n, ids, 8) - 2;
+    int count = tokenizer_encode(encoder_tokenizer(enc), word, n, ids, 8) - 2;
     if (count != 1) return 1.0f;
     /* The vocabulary is ordered by frequency from about 2,000 to 30,000. */
     float f = ((float)ids[1] - 1996.0f) / 10000.0f;

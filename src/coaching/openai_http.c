@@ -155,7 +155,7 @@ static enum err read_limits(struct req *r, struct chat *k, struct turn_in *in)
 static int count_tokens(const char *text, size_t n)
 {
     struct encoder *enc = encoder_default();
-    return enc ? wordpiece_spans(encoder_wordpiece(enc), text, n, NULL, 1 << 20) : (int)(n / 4 + 1);
+    return enc ? tokenizer_spans(encoder_tokenizer(enc), text, n, NULL, 1 << 20) : (int)(n / 4 + 1);
 }
 
 static void chunk_begin(struct json_out *j, struct buf *b, const struct chat *k)
@@ -460,7 +460,9 @@ static enum err embeddings(struct req *r)
     if (keep < 1 || keep > dim) return fail_field(c, "dimensions", "dimensions must be 1 to %d", dim);
     v = arena_array(&c->mem, (size_t)n * (size_t)dim, sizeof *v);
     int *counts = arena_array(&c->mem, (size_t)n, sizeof *counts);
-    e = encoder_embed_counted(c, enc, texts, NULL, n, v, counts);
+    const char       *said = json_get_text(r->json, "input_type", "");
+    enum encoder_kind kind = !strcmp(said, "query") ? ENCODER_QUERY : !strcmp(said, "passage") ? ENCODER_PASSAGE : ENCODER_PLAIN;
+    e = encoder_embed_as(c, enc, kind, texts, NULL, n, v, counts);
     if (e) return e;
     for (int i = 0; i < n; i++) tokens += counts[i];
     if (keep < dim) shorten(v, n, dim, keep);
@@ -518,6 +520,7 @@ static const char embeddings_schema[] =
     "\"model\":{\"type\":\"string\",\"minLength\":1},"
     "\"input\":{\"type\":[\"string\",\"array\"]},"
     "\"encoding_format\":{\"type\":[\"string\",\"null\"],\"enum\":[\"float\",\"base64\",null]},"
+    "\"input_type\":{\"type\":[\"string\",\"null\"],\"enum\":[\"query\",\"passage\",null]},"
     "\"dimensions\":{\"type\":[\"integer\",\"null\"],\"minimum\":1}}}";
 
 const struct route openai_routes[] = {

@@ -146,7 +146,7 @@ static int tokens_of(const char *text)
 {
     struct encoder *enc = encoder_default();
     size_t n = strlen(text);
-    return enc ? wordpiece_spans(encoder_wordpiece(enc), text, n, NULL, 1 << 20) : (int)(n / 4 + 1);
+    return enc ? tokenizer_spans(encoder_tokenizer(enc), text, n, NULL, 1 << 20) : (int)(n / 4 + 1);
 }
 
 /* What the person has read stays; where nothing was said, the material speaks itself. */

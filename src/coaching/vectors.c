@@ -117,7 +117,7 @@ enum err vectors_of(struct call *c, const char *const *texts, const size_t *lens
         size_t l[BATCH_MAX];
         for (int i = 0; i < missing_count; i++) t[i] = texts[missing[i]], l[i] = lens[missing[i]];
         float *made = arena_array(&c->mem, (size_t)missing_count * (size_t)dim, sizeof *made);
-        enum err e = encoder_embed(c, enc, t, l, missing_count, made);
+        enum err e = encoder_embed_as(c, enc, ENCODER_PASSAGE, t, l, missing_count, made, NULL);
         if (e) return e;
         pthread_mutex_lock(&lock);
         for (int i = 0; i < missing_count; i++) {

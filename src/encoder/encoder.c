@@ -13,10 +13,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "encoder/encode.h"
 #include "encoder/share.h"
-#include "encoder/wordpiece.h"
+#include "encoder/tokenizer.h"
 
 enum {
     THREADS_MAX = 16,
@@ -37,10 +38,10 @@ const struct setting encoder_settings[] = {
 
 struct encoder {
     struct weights        weights;
-    struct wordpiece     *pieces;
+    struct tokenizer     *tokenizer;
     const struct kernels *kernels;
     char                  name[128];
-    int                   max_ids;
+    int                   max_ids, reach[ENCODER_KINDS];
     int                   threads;            /* of a bulk call, the caller counted in */
     atomic_int            helpers;            /* running now, over all calls; at most threads - 1 */
     pthread_mutex_t       lock;               /* of what follows */
@@ -55,7 +56,10 @@ void                   encoder_set_default(struct encoder *e) { default_encoder 
 
 int                     encoder_dim(const struct encoder *e) { return e->weights.hidden; }
 const char             *encoder_name(const struct encoder *e) { return e->name; }
-const struct wordpiece *encoder_wordpiece(const struct encoder *e) { return e->pieces; }
+const struct tokenizer *encoder_tokenizer(const struct encoder *e) { return e->tokenizer; }
+const struct card      *encoder_card(const struct encoder *e) { return &e->weights.card; }
+int                     encoder_reach(const struct encoder *e, enum encoder_kind kind) { return e->reach[kind]; }
+const char             *encoder_prefix(const struct encoder *e, enum encoder_kind kind) { return e->weights.card.prefix[kind]; }
 const char             *encoder_precision_used(const struct encoder *e)
 {
     return e->weights.form == FORM_BF16 ? "bf16" : "f32";
@@ -96,16 +100,24 @@ enum err encoder_load(struct call *c, const char *folder, enum encoder_precision
     e->share = share_new(e->threads);
     take_name(e, folder);
     matmul_thread_begin();
-    enum err r = wordpiece_load(c, folder, &e->pieces);
-    if (!r) r = weights_load(c, folder, form, &e->weights);
-    if (!r && wordpiece_size(e->pieces) > e->weights.vocabulary)
-        r = fail(c, ERR_CORRUPT, "%s: the vocabulary has %d tokens, the weights %d", folder, wordpiece_size(e->pieces),
+    enum err r = weights_load(c, folder, form, &e->weights);
+    if (!r && e->weights.card.cross_encoder)
+        r = fail(c, ERR_CORRUPT, "%s: this model scores pairs of texts (a cross-encoder) and makes no vectors", folder);
+    if (!r) r = tokenizer_load(c, folder, &e->weights.card, &e->tokenizer);
+    if (!r && tokenizer_size(e->tokenizer) > e->weights.vocabulary)
+        r = fail(c, ERR_CORRUPT, "%s: the vocabulary has %d tokens, the weights %d", folder, tokenizer_size(e->tokenizer),
                  e->weights.vocabulary);
+    e->max_ids = e->weights.card.max_tokens < LIMIT_TOKENS ? e->weights.card.max_tokens : LIMIT_TOKENS;
+    if (e->max_ids > e->weights.positions) e->max_ids = e->weights.positions;
+    for (int i = 0; i < ENCODER_KINDS && !r; i++) {
+        const char *prefix = encoder_prefix(e, i);
+        e->reach[i] = e->max_ids - 2 - tokenizer_spans(e->tokenizer, prefix, strlen(prefix), NULL, e->max_ids);
+        if (e->reach[i] < 1) r = fail(c, ERR_CORRUPT, "%s: the prefix \"%.60s\" leaves no room for a text", folder, prefix);
+    }
     if (r) {
         encoder_free(e);
         return r;
     }
-    e->max_ids = e->weights.positions < LIMIT_TOKENS ? e->weights.positions : LIMIT_TOKENS;
     *out = e;
     return OK;
 }
@@ -116,7 +128,7 @@ void encoder_free(struct encoder *e)
     for (int i = 0; i < e->idle_count; i++) encode_seat_free(e->idle[i]);
     share_free(e->share);
     weights_dispose(&e->weights);
-    wordpiece_free(e->pieces);
+    tokenizer_free(e->tokenizer);
     pthread_mutex_destroy(&e->lock);
     free(e);
 }
@@ -218,14 +230,30 @@ static enum err run_packs(struct window *w, struct call *c)
     return e;
 }
 
-/* Token ids of as many texts as a window holds, cut into packs. */
-static void read_window(struct window *w, const char *const *texts, const size_t *lens, int n)
+/* Prefix and text are read as one: a token may span where they meet. */
+static int read_prefixed(const struct encoder *e, const char *prefix, size_t prefix_len, const char *text, size_t len, struct buf *room,
+                         int32_t *ids)
 {
-    int total = 0, in_pack = ENCODE_PACK_TOKENS;
+    buf_clear(room);
+    buf_add(room, prefix, prefix_len);
+    if (!buf_add(room, text, len)) abort();
+    return tokenizer_encode(e->tokenizer, room->data, room->len, ids, e->max_ids);
+}
+
+/* Token ids of as many texts as a window holds, cut into packs. */
+static void read_window(struct window *w, enum encoder_kind kind, const char *const *texts, const size_t *lens, int n)
+{
+    const char *prefix = encoder_prefix(w->e, kind);
+    size_t      prefix_len = strlen(prefix);
+    struct buf  room;
+    int         total = 0, in_pack = ENCODE_PACK_TOKENS;
+    buf_init(&room, SIZE_MAX / 2);
     w->texts = n < WINDOW_TEXTS ? n : WINDOW_TEXTS;
     w->packs = 0;
     for (int i = 0; i < w->texts; i++) {
-        int count = wordpiece_encode(w->e->pieces, texts[i], lens ? lens[i] : strlen(texts[i]), w->ids + total, w->e->max_ids);
+        size_t len = lens ? lens[i] : strlen(texts[i]);
+        int    count = prefix_len ? read_prefixed(w->e, prefix, prefix_len, texts[i], len, &room, w->ids + total)
+                                  : tokenizer_encode(w->e->tokenizer, texts[i], len, w->ids + total, w->e->max_ids);
         if (in_pack + count > ENCODE_PACK_TOKENS) {
             w->first[w->packs] = i;
             w->at[w->packs++] = total;
@@ -238,10 +266,11 @@ static void read_window(struct window *w, const char *const *texts, const size_t
     w->first[w->packs] = w->texts;
     w->tokens = total;
     atomic_store(&w->next, 0);
+    buf_dispose(&room);
 }
 
-enum err encoder_embed_counted(struct call *c, struct encoder *e, const char *const *texts, const size_t *lens, int n,
-                               float *out, int *tokens_out)
+enum err encoder_embed_as(struct call *c, struct encoder *e, enum encoder_kind kind, const char *const *texts,
+                          const size_t *lens, int n, float *out, int *tokens_out)
 {
     if (n <= 0) return OK;
     matmul_thread_begin();
@@ -255,7 +284,7 @@ enum err encoder_embed_counted(struct call *c, struct encoder *e, const char *co
     w->e = e;
     enum err r = OK;
     for (int at = 0; at < n && !r; at += w->texts) {
-        read_window(w, texts + at, lens ? lens + at : NULL, n - at);
+        read_window(w, kind, texts + at, lens ? lens + at : NULL, n - at);
         for (int i = 0; i < w->texts; i++) w->rows[i] = rows + (size_t)(at + i) * dim;
         memcpy(counts + at, w->lens, (size_t)w->texts * sizeof *counts);
         r = run_packs(w, c);
@@ -273,5 +302,11 @@ enum err encoder_embed_counted(struct call *c, struct encoder *e, const char *co
 
 enum err encoder_embed(struct call *c, struct encoder *e, const char *const *texts, const size_t *lens, int n, float *out)
 {
-    return encoder_embed_counted(c, e, texts, lens, n, out, NULL);
+    return encoder_embed_as(c, e, ENCODER_PLAIN, texts, lens, n, out, NULL);
+}
+
+enum err encoder_embed_counted(struct call *c, struct encoder *e, const char *const *texts, const size_t *lens, int n,
+                               float *out, int *tokens_out)
+{
+    return encoder_embed_as(c, e, ENCODER_PLAIN, texts, lens, n, out, tokens_out);
 }

@@ -18,7 +18,11 @@ extern const struct setting encoder_settings[];
 
 enum encoder_precision { ENCODER_F32, ENCODER_BF16 /* int8 is another weight form */ };
 struct encoder;
-struct wordpiece;
+struct tokenizer;
+
+/* What a text is to the model: some were trained with a prefix before questions, or before what is searched. PLAIN is a
+ * text that is neither, as in a comparison of equals. */
+enum encoder_kind { ENCODER_PLAIN, ENCODER_QUERY, ENCODER_PASSAGE, ENCODER_KINDS };
 
 /* folder holds model.safetensors, vocab.txt (or tokenizer.json), config.json. ERR_NOT_FOUND names the missing file;
  * ERR_CORRUPT says what is wrong with it (bad header, shape, out of bounds, NaN). Where the CPU has no AVX-512 BF16,
@@ -38,12 +42,22 @@ MUST_CHECK enum err encoder_embed(struct call *c, struct encoder *e, const char 
 MUST_CHECK enum err encoder_embed_counted(struct call *c, struct encoder *e, const char *const *texts, const size_t *lens,
                                           int n, float *out, int *tokens_out);
 
-/* The model's tokenizer. Ids with [CLS] and [SEP], at most max_ids (≥ 2); reading stops once they are full. Any thread. */
-const struct wordpiece *encoder_wordpiece(const struct encoder *e);
-int  wordpiece_encode(const struct wordpiece *w, const char *text, size_t len, int32_t *ids, int max_ids);
-/* Tokens of a text without [CLS] and [SEP] and without limit, with the byte offset where each begins: offsets_out
+/* The same with the kind's prefix in front of each text; the prefix counts in the tokens. The others embed PLAIN. */
+MUST_CHECK enum err encoder_embed_as(struct call *c, struct encoder *e, enum encoder_kind kind, const char *const *texts,
+                                     const size_t *lens, int n, float *out, int *tokens_out);
+const char *encoder_prefix(const struct encoder *e, enum encoder_kind kind);   /* "" when there is none */
+/* Tokens of one text that are read, special ones and the kind's prefix not counted in; what comes after them is not. */
+int         encoder_reach(const struct encoder *e, enum encoder_kind kind);
+struct card;
+const struct card *encoder_card(const struct encoder *e);   /* what its folder says; encoder/card.h */
+
+/* The model's tokenizer. Ids with the special tokens around them ([CLS] and [SEP]), at most max_ids (≥ 2); reading stops
+ * once they are full. Any thread. */
+const struct tokenizer *encoder_tokenizer(const struct encoder *e);
+int  tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, int32_t *ids, int max_ids);
+/* Tokens of a text without special ones around and without limit, with the byte offset where each begins: offsets_out
  * (when not NULL) has room for max; returns the count, never more than max. For the splitter in tokens. */
-int  wordpiece_spans(const struct wordpiece *w, const char *text, size_t len, uint32_t *offsets_out, int max);
+int  tokenizer_spans(const struct tokenizer *t, const char *text, size_t len, uint32_t *offsets_out, int max);
 
 /* The process's encoder, set once by main before threads start; NULL when the product runs without one. */
 struct encoder *encoder_default(void);

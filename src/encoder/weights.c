@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* From a model's folder to packed weights. Shapes come from config.json and every tensor is held against them, so that
+/* From a model's folder to packed weights. Shapes come from the folder's card and every tensor is held against them, so that
  * the forward pass needs no check. The three projections of attention become one matrix, and the softmax's scale and
  * its change of base are folded into the queries' part. Matrices are packed straight from the map, whose pages are
- * then given back; only the word table stays mapped. It refuses architectures other than BERT's encoder. */
+ * then given back; only the word table stays mapped. */
 #include "encoder/weights.h"
 
 #include <math.h>
@@ -10,78 +10,19 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/json.h"
-
-enum { HIDDEN_MAX = 4096, INNER_MAX = 16384, LAYERS_MAX = 64, VOCABULARY_MAX = 1000000 };
-
-static enum err read_json(struct call *c, const char *folder, const char *name, json_t **out)
+/* What the folder's card says, where the forward pass looks for it. */
+static void take_sizes(struct weights *w)
 {
-    struct mapped m;
-    enum err      e = mapped_open_in(c, folder, name, &m);
-    if (e) return e;
-    if (json_parse(c, m.data, m.size, out)) {
-        call_forgive(c);
-        e = fail(c, ERR_CORRUPT, "%s/%s: not JSON", folder, name);
-    } else if (!json_is_object(*out)) {
-        json_decref(*out);
-        e = fail(c, ERR_CORRUPT, "%s/%s: no object", folder, name);
-    }
-    mapped_close(&m);
-    return e;
-}
-
-static enum err read_size(struct call *c, const json_t *o, const char *name, int max, int *out)
-{
-    int64_t v = json_get_int(o, name, 0);
-    if (v < 1 || v > max) return fail(c, ERR_CORRUPT, "config.json: %s is not 1 to %d", name, max);
-    *out = (int)v;
-    return OK;
-}
-
-static enum err read_config(struct call *c, const json_t *o, struct weights *w)
-{
-    const struct {
-        const char *name;
-        int         max, *to;
-    } sizes[] = {
-        { "hidden_size", HIDDEN_MAX, &w->hidden },         { "num_hidden_layers", LAYERS_MAX, &w->layers },
-        { "num_attention_heads", HIDDEN_MAX, &w->heads },  { "intermediate_size", INNER_MAX, &w->inner },
-        { "max_position_embeddings", 65536, &w->positions }, { "vocab_size", VOCABULARY_MAX, &w->vocabulary },
-    };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        enum err e = read_size(c, o, sizes[i].name, sizes[i].max, sizes[i].to);
-        if (e) return e;
-    }
-    if (strcmp(json_get_text(o, "model_type", "bert"), "bert"))
-        return fail(c, ERR_CORRUPT, "config.json: model_type is not bert");
-    if (strcmp(json_get_text(o, "hidden_act", "gelu"), "gelu"))
-        return fail(c, ERR_CORRUPT, "config.json: hidden_act is not gelu");
-    if (strcmp(json_get_text(o, "position_embedding_type", "absolute"), "absolute"))
-        return fail(c, ERR_CORRUPT, "config.json: position_embedding_type is not absolute");
-    double eps = json_get_real(o, "layer_norm_eps", 1e-12);
-    if (!(eps >= 0 && eps < 1)) return fail(c, ERR_CORRUPT, "config.json: layer_norm_eps is not 0 to 1");
-    w->norm_eps = (float)eps;
-    w->head_dim = w->hidden / w->heads;
-    if (w->hidden % w->heads || w->head_dim % 32 || w->head_dim > KERNELS_HEAD_DIM_MAX || w->inner % 32)
-        return fail(c, ERR_CORRUPT, "config.json: heads of %d/%d and an inner size of %d are not multiples of 32 (heads at most %d)",
-                    w->hidden, w->heads, w->inner, KERNELS_HEAD_DIM_MAX);
-    return OK;
-}
-
-static enum err read_pooling(struct call *c, const char *folder, struct weights *w)
-{
-    json_t  *o = NULL;
-    enum err e = read_json(c, folder, "1_Pooling/config.json", &o);
-    if (e == ERR_NOT_FOUND) {
-        call_forgive(c);
-        return OK;
-    }
-    if (e) return e;
-    w->first_token = json_get_bool(o, "pooling_mode_cls_token", false);
-    bool mean = json_get_bool(o, "pooling_mode_mean_tokens", !w->first_token);
-    json_decref(o);
-    if (mean == w->first_token) return fail(c, ERR_CORRUPT, "1_Pooling/config.json: pooling is neither mean nor first token");
-    return OK;
+    const struct card *k = &w->card;
+    w->hidden = k->hidden;
+    w->layers = k->layers;
+    w->heads = k->heads;
+    w->head_dim = k->head_dim;
+    w->inner = k->inner;
+    w->positions = k->positions;
+    w->vocabulary = k->vocabulary;
+    w->norm_eps = k->norm_eps;
+    w->first_token = k->pooling == CARD_FIRST;
 }
 
 /* The tensor of this name, with or without the "bert." that some exports put in front. rank 1 when columns is 0. */
@@ -225,12 +166,10 @@ static enum err read_embeddings(struct call *c, struct weights *w)
 
 static enum err load(struct call *c, const char *folder, struct weights *w)
 {
-    json_t  *config = NULL;
-    enum err e = read_json(c, folder, "config.json", &config);
-    if (!e) e = read_config(c, config, w);
-    json_decref(config);
-    if (!e) e = read_pooling(c, folder, w);
-    if (!e) e = safetensors_open(c, arena_printf(&c->mem, "%s/model.safetensors", folder), &w->file);
+    enum err e = card_read(c, folder, &w->card);
+    if (e) return e;
+    take_sizes(w);
+    e = safetensors_open(c, arena_printf(&c->mem, "%s/model.safetensors", folder), &w->file);
     if (!e) e = read_embeddings(c, w);
     const int shape[PLAN_COUNT][2] = {
         { w->hidden, 3 * w->hidden }, { w->hidden, w->hidden }, { w->hidden, w->inner }, { w->inner, w->hidden }

@@ -4,6 +4,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_ENCODER_WEIGHTS_H
 #define CHIRON_ENCODER_WEIGHTS_H
+#include "encoder/card.h"
 #include "encoder/matmul.h"
 
 enum { WEIGHTS_BLOCK_ROWS = 64 };    /* rows that go through a layer together and stay in the L2 cache */
@@ -18,6 +19,7 @@ struct weights_layer {
     struct weights_norm   after_attention, after_inner;
 };
 struct weights {
+    struct card card;
     int   hidden, layers, heads, head_dim, inner, positions, vocabulary;
     float norm_eps;
     bool  first_token;               /* pooling: the first token's row instead of the mean */
@@ -34,8 +36,8 @@ struct weights {
     struct safetensors    file;
 };
 
-/* Reads config.json, 1_Pooling/config.json when it is there, and model.safetensors. ERR_NOT_FOUND names the missing file;
- * ERR_CORRUPT the wrong value, shape or number. On an error *out is zero. */
+/* Reads the folder's card and model.safetensors. ERR_NOT_FOUND names the missing file; ERR_CORRUPT the wrong value, shape or
+ * number. On an error *out is zero. */
 MUST_CHECK enum err weights_load(struct call *c, const char *folder, enum form form, struct weights *out);
 void weights_dispose(struct weights *w);    /* a zeroed one is allowed */
 #endif

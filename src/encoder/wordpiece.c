@@ -329,19 +329,30 @@ static void read_text(struct reading *r, const char *text, size_t len)
     end_word(r);
 }
 
+struct tokenizer_frame wordpiece_frame(const struct wordpiece *w)
+{
+    return (struct tokenizer_frame){ w->special[CLS], w->special[SEP], 1, { w->special[SEP] } };
+}
+
+int wordpiece_ids(const struct wordpiece *w, const char *text, size_t len, int32_t *ids, int max)
+{
+    struct reading r;
+    r.w = w;
+    r.ids = ids;
+    r.offsets = NULL;
+    r.count = r.chars = r.bytes = 0;
+    r.max = max;
+    read_text(&r, text, len);
+    return r.count;
+}
+
 int wordpiece_encode(const struct wordpiece *w, const char *text, size_t len, int32_t *ids, int max_ids)
 {
     assert(max_ids >= 2);
-    struct reading r;
-    r.w = w;
-    r.ids = ids + 1;
-    r.offsets = NULL;
-    r.count = r.chars = r.bytes = 0;
-    r.max = max_ids - 2;
+    int n = wordpiece_ids(w, text, len, ids + 1, max_ids - 2);
     ids[0] = w->special[CLS];
-    read_text(&r, text, len);
-    ids[r.count + 1] = w->special[SEP];
-    return r.count + 2;
+    ids[n + 1] = w->special[SEP];
+    return n + 2;
 }
 
 int wordpiece_spans(const struct wordpiece *w, const char *text, size_t len, uint32_t *offsets_out, int max)

@@ -1,4 +1,4 @@
-/* encoder/wordpiece.h — the tokenizer's making; its use is in encoder.h. A wordpiece is read-only once made.
+/* encoder/wordpiece.h — BERT's tokenizer, behind tokenizer.h. A wordpiece is read-only once made; any thread.
  *     struct wordpiece *w;
  *     e = wordpiece_load(c, folder, &w);  …  wordpiece_free(w);                                       */
 /* SPDX-License-Identifier: MIT */
@@ -6,7 +6,7 @@
 #define CHIRON_ENCODER_WORDPIECE_H
 #include <stddef.h>
 
-#include "encoder/encoder.h"
+#include "encoder/tokenizer.h"
 
 /* Reads folder/vocab.txt, else the vocabulary in folder/tokenizer.json. ERR_NOT_FOUND, ERR_CORRUPT. */
 MUST_CHECK enum err wordpiece_load(struct call *c, const char *folder, struct wordpiece **out);
@@ -15,4 +15,9 @@ MUST_CHECK enum err wordpiece_load(struct call *c, const char *folder, struct wo
 MUST_CHECK enum err wordpiece_parse(struct call *c, const char *vocab, size_t n, struct wordpiece **out);
 void wordpiece_free(struct wordpiece *w);           /* NULL allowed */
 int  wordpiece_size(const struct wordpiece *w);     /* tokens in the vocabulary */
+struct tokenizer_frame wordpiece_frame(const struct wordpiece *w);
+/* As tokenizer_ids, tokenizer_encode and tokenizer_spans. */
+int wordpiece_ids(const struct wordpiece *w, const char *text, size_t len, int32_t *ids, int max);
+int wordpiece_encode(const struct wordpiece *w, const char *text, size_t len, int32_t *ids, int max_ids);
+int wordpiece_spans(const struct wordpiece *w, const char *text, size_t len, uint32_t *offsets_out, int max);
 #endif

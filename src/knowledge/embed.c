@@ -49,10 +49,16 @@ const char *embed_model(void)
     return e ? encoder_name(e) : "";
 }
 
-static const char *cache_key(struct call *c, const char *text, size_t n)
+/* The key is of what the model reads: the same words as a question and as a passage differ only where the model has
+ * different prefixes for them. */
+static const char *cache_key(struct call *c, enum encoder_kind kind, const char *text, size_t n)
 {
     char hex[65];
-    const char *model = embed_model();
+    const char *model = embed_model(), *prefix = *model ? encoder_prefix(encoder_default(), kind) : "";
+    if (*prefix) {
+        text = arena_printf(&c->mem, "%s%.*s", prefix, (int)n, text);
+        n += strlen(prefix);
+    }
     return arena_printf(&c->mem, "embedding:%.90s:%s", *model ? model : "remote", id_sha256_hex(text, n, hex));
 }
 
@@ -93,14 +99,14 @@ static void keep(struct call *c, const char *key, const float *v, int dim, const
 }
 
 /* ERR_CANCELLED and ERR_TIMEOUT end the work; any other failure of the local model is a reason to ask the endpoint. */
-static enum err run_local(struct call *c, const char *const *texts, const size_t *lens, int n, const float **out, int *dim_out,
-                          const char **model_out)
+static enum err run_local(struct call *c, enum encoder_kind kind, const char *const *texts, const size_t *lens, int n,
+                          const float **out, int *dim_out, const char **model_out)
 {
     struct encoder *e = encoder_default();
     if (!e) return fail(c, ERR_UPSTREAM, "no encoder is loaded");
     int64_t start = clock_mono_us();
     float *v = arena_array(&c->mem, (size_t)n * (size_t)encoder_dim(e), sizeof *v);
-    enum err err = encoder_embed(c, e, texts, lens, n, v);
+    enum err err = encoder_embed_as(c, e, kind, texts, lens, n, v, NULL);
     metric_observe("chiron_model_inference_seconds", "model=\"encoder\"", (double)(clock_mono_us() - start) / 1e6);
     if (err) return err;
     *out = v;
@@ -139,10 +145,10 @@ static enum err run_remote(struct call *c, const char *const *texts, const size_
     return OK;
 }
 
-static enum err run(struct call *c, const char *const *texts, const size_t *lens, int n, const float **out, int *dim_out,
-                    const char **model_out)
+static enum err run(struct call *c, enum encoder_kind kind, const char *const *texts, const size_t *lens, int n, const float **out,
+                    int *dim_out, const char **model_out)
 {
-    enum err e = run_local(c, texts, lens, n, out, dim_out, model_out);
+    enum err e = run_local(c, kind, texts, lens, n, out, dim_out, model_out);
     if (!e || e == ERR_CANCELLED || e == ERR_TIMEOUT) return e;
     if (encoder_default()) log_warn(c, "the local encoder failed", "error", c->err_text, NULL);
     call_forgive(c);
@@ -151,8 +157,8 @@ static enum err run(struct call *c, const char *const *texts, const size_t *lens
     return e;
 }
 
-enum err embed_texts(struct call *c, const char *const *texts, const size_t *lens, int n, const float **out, int *dim_out,
-                     const char **model_out)
+enum err embed_texts(struct call *c, enum encoder_kind kind, const char *const *texts, const size_t *lens, int n, const float **out,
+                     int *dim_out, const char **model_out)
 {
     assert(n > 0 && n <= LIMIT_EMBED_BATCH);
     int64_t start = clock_mono_us();
@@ -162,7 +168,7 @@ enum err embed_texts(struct call *c, const char *const *texts, const size_t *len
     int m = 0;
     for (int i = 0; i < n; i++) {
         size_t len = lens ? lens[i] : strlen(texts[i]);
-        keys[i] = cache_key(c, texts[i], len);
+        keys[i] = cache_key(c, kind, texts[i], len);
         known[i] = recall(c, keys[i]);
         /* One reply has one model: a cached vector of another is made again. */
         if (known[i] && i > 0 && known[0] && strcmp(known[0]->model, known[i]->model) != 0) known[i] = NULL;
@@ -174,11 +180,11 @@ enum err embed_texts(struct call *c, const char *const *texts, const size_t *len
     const char *model = "";
     int dim = 0;
     if (m > 0) {
-        enum err e = run(c, missing, missing_lens, m, &fresh, &dim, &model);
+        enum err e = run(c, kind, missing, missing_lens, m, &fresh, &dim, &model);
         if (e) return e;
         for (int i = 0; m < n && i < n; i++) {
             if (!known[i] || (known[i]->dim == dim && !strcmp(known[i]->model, model))) continue;
-            e = run(c, texts, lens, n, &fresh, &dim, &model);     /* the model changed under the cache: all anew */
+            e = run(c, kind, texts, lens, n, &fresh, &dim, &model);     /* the model changed under the cache: all anew */
             if (e) return e;
             memset(known, 0, (size_t)n * sizeof *known);
             break;
@@ -202,5 +208,5 @@ enum err embed_texts(struct call *c, const char *const *texts, const size_t *len
 
 enum err embed_text(struct call *c, const char *text, size_t n, const float **out, int *dim_out, const char **model_out)
 {
-    return embed_texts(c, &text, &n, 1, out, dim_out, model_out);
+    return embed_texts(c, ENCODER_QUERY, &text, &n, 1, out, dim_out, model_out);
 }

@@ -4,13 +4,13 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_KNOWLEDGE_EMBED_H
 #define CHIRON_KNOWLEDGE_EMBED_H
-#include "base/call.h"
+#include "encoder/encoder.h"
 
 void embed_open(int cache_entries, int64_t ttl_ms);
 void embed_close(void);
-/* n texts in one batch: n × *dim_out floats and the model's name in c->mem. ERR_UPSTREAM: neither encoder nor endpoint. */
-MUST_CHECK enum err embed_texts(struct call *c, const char *const *texts, const size_t *lens, int n, const float **out,
-                                int *dim_out, const char **model_out);
+/* n texts of one kind in one batch: n × *dim_out floats and the model's name in c->mem. ERR_UPSTREAM: neither encoder nor endpoint. */
+MUST_CHECK enum err embed_texts(struct call *c, enum encoder_kind kind, const char *const *texts, const size_t *lens, int n,
+                                const float **out, int *dim_out, const char **model_out);
 /* Name of the model that would be asked first; "" without a local one. */
 const char *embed_model(void);
 #endif

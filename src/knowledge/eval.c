@@ -38,7 +38,7 @@ static enum err embed_batch(struct call *c, struct work *w, int from, int n)
         const struct piece *p = &w->pieces[from + i];
         texts[i] = *p->title ? arena_printf(&c->mem, "%s\n%s", p->title, p->text) : p->text;
     }
-    return encoder_embed(c, encoder_default(), texts, NULL, n, w->vectors + (size_t)from * (size_t)w->dim);
+    return encoder_embed_as(c, encoder_default(), ENCODER_PASSAGE, texts, NULL, n, w->vectors + (size_t)from * (size_t)w->dim, NULL);
 }
 
 static void *run(void *arg)

@@ -24,7 +24,6 @@
 
 #define BATCH_CHUNKS  32
 #define BATCH_PAGES   64
-#define WINDOW_TOKENS (LIMIT_TOKENS - 2)
 #define WINDOWS_MAX   64          /* of one chunk */
 #define SAMPLE_BYTES  (64 * 1024) /* of text to tell the document's language from */
 
@@ -160,16 +159,17 @@ const char *ingest_embed_text(struct arena *mem, const char *text, size_t n, con
     return arena_printf(mem, "%s\n%.*s", last, (int)n, text);
 }
 
-/* A text longer than the encoder's reach is embedded in windows of equal size, whose mean stands for it: cut at 256
- * tokens, three quarters of a CRE chunk would not be found. */
+/* A text longer than the encoder's reach is embedded in windows of equal size, whose mean stands for it: cut at the
+ * first, three quarters of a CRE chunk would not be found. */
 static int windows(const struct ingest *g, struct arena *mem, const char *text, size_t n, const char **texts,
                    size_t *lens, int room)
 {
     /* A token has at least one byte. */
-    int max = (int)(n < WINDOW_TOKENS * WINDOWS_MAX ? n : WINDOW_TOKENS * WINDOWS_MAX);
+    size_t reach = (size_t)encoder_reach(g->enc, ENCODER_PASSAGE);
+    int max = (int)(n < reach * WINDOWS_MAX ? n : reach * WINDOWS_MAX);
     uint32_t *at = arena_array(mem, (size_t)max + 1, sizeof(*at));
-    int tokens = n > WINDOW_TOKENS ? wordpiece_spans(encoder_wordpiece(g->enc), text, n, at, max) : 0;
-    int count = (tokens + WINDOW_TOKENS - 1) / WINDOW_TOKENS;
+    int tokens = n > reach ? tokenizer_spans(encoder_tokenizer(g->enc), text, n, at, max) : 0;
+    int count = (tokens + (int)reach - 1) / (int)reach;
     if (count < 1) count = 1;
     if (count > room) count = room;
     for (int i = 0; i < count; i++) {
@@ -209,7 +209,7 @@ static enum err embed(struct ingest *g)
             n += counts[to];
         }
         float *v = arena_array(&g->mem, (size_t)n * (size_t)dim, sizeof(*v));
-        enum err e = encoder_embed(g->c, g->enc, texts, lens, n, v);
+        enum err e = encoder_embed_as(g->c, g->enc, ENCODER_PASSAGE, texts, lens, n, v, NULL);
         if (e) return e;
         for (int i = from; i < to; i++) {
             float *out = arena_array(&g->mem, (size_t)dim, sizeof(*out));
@@ -440,7 +440,7 @@ static enum err read_in(struct ingest *g)
     g->mask = masks(&g->t);
     if (strcmp(g->t.unit, "tokens") == 0) {
         if (!g->enc) return fail(c, ERR_INVALID, "unit tokens needs the encoder, which is not loaded");
-        g->split.tokens = encoder_wordpiece(g->enc);
+        g->split.tokens = encoder_tokenizer(g->enc);
     }
     g->split.size = g->t.size;
     g->split.overlap = g->t.overlap;

@@ -97,6 +97,16 @@ static void put_vector(struct json_out *j, const char *name, const float *v, int
     json_end(j);
 }
 
+/* What is kept will be searched, and so is a passage. */
+static enum err kind_of(struct req *r, bool stored, enum encoder_kind *out)
+{
+    const char *said = json_get_text(r->json, "input_type", stored ? "passage" : "");
+    *out = !strcmp(said, "query") ? ENCODER_QUERY : !strcmp(said, "passage") ? ENCODER_PASSAGE : ENCODER_PLAIN;
+    if (stored && *out == ENCODER_QUERY)
+        return fail_field(&r->call, "input_type", "a query is not kept as content: send \"store\": false with it");
+    return OK;
+}
+
 static enum err post_embeddings(struct req *r)
 {
     struct call *c = &r->call;
@@ -104,11 +114,13 @@ static enum err post_embeddings(struct req *r)
     struct stored_embedding *rows = NULL;
     const float *v = NULL;
     int n = 0, dim = 0;
-    bool list = false;
+    bool list = false, stored = json_get_bool(r->json, "store", true);
+    enum encoder_kind kind = ENCODER_PLAIN;
     enum err e = user_of(r, &user);
+    if (!e) e = kind_of(r, stored, &kind);
     if (!e) e = texts_of(r, &texts, &n, &list);
-    if (!e) e = embed_texts(c, texts, NULL, n, &v, &dim, &model);
-    if (!e && json_get_bool(r->json, "store", true)) e = store_rows(r, user, texts, n, v, dim, model, &rows);
+    if (!e) e = embed_texts(c, kind, texts, NULL, n, &v, &dim, &model);
+    if (!e && stored) e = store_rows(r, user, texts, n, v, dim, model, &rows);
     if (e) return e;
     struct json_out *j = reply_json(r, 200);
     json_begin_object(j, NULL);
@@ -236,7 +248,7 @@ static int tokens_of(const char *text)
 {
     const struct encoder *e = encoder_default();
     size_t n = strlen(text);
-    return e ? wordpiece_spans(encoder_wordpiece(e), text, n, NULL, (int)n + 1) : (int)(n + 3) / 4;
+    return e ? tokenizer_spans(encoder_tokenizer(e), text, n, NULL, (int)n + 1) : (int)(n + 3) / 4;
 }
 
 /* What a search found although it means something else is no context. Without vectors there is nothing to judge by. */
@@ -303,6 +315,7 @@ static const char embeddings_schema[] =
     "\"texts\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":2048,\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":32768}},"
     "\"content_type\":{\"type\":\"string\",\"enum\":[\"workout\",\"goal\",\"conversation\",\"progress\",\"nutrition\"]},"
     "\"metadata\":{\"type\":\"object\"},"
+    "\"input_type\":{\"type\":\"string\",\"enum\":[\"query\",\"passage\"],\"description\":\"What the texts are to the model; left out: a passage when it is kept, else neither\"},"
     "\"store\":{\"type\":\"boolean\",\"default\":true,\"description\":\"Keep it as searchable content of the user\"}}}";
 
 static const char hybrid_schema[] =

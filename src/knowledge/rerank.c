@@ -60,22 +60,22 @@ static void keyword_scores(struct call *c, const char *query, const char *const 
 
 enum err search_rerank(struct call *c, const char *query, const char *const *texts, int n, float *scores, const char **method_out)
 {
-    const char **all = arena_array(&c->mem, (size_t)n + 1, sizeof *all);
-    all[0] = query;
-    memcpy(all + 1, texts, (size_t)n * sizeof *all);
-    const float *v = NULL;
-    const char *model = NULL;
-    int dim = 0;
-    enum err e = embed_texts(c, all, NULL, n + 1, &v, &dim, &model);
+    const float *q = NULL, *v = NULL;
+    const char *model = NULL, *query_model = NULL;
+    int dim = 0, query_dim = 0;
+    enum err e = embed_texts(c, ENCODER_QUERY, &query, NULL, 1, &q, &query_dim, &query_model);
+    if (!e) e = embed_texts(c, ENCODER_PASSAGE, texts, NULL, n, &v, &dim, &model);
     if (e == ERR_CANCELLED || e == ERR_TIMEOUT) return e;
     if (e) call_forgive(c);
+    /* The second may have come from another model than the first, which then failed. */
+    if (v && (dim != query_dim || strcmp(model, query_model))) v = NULL;
     float *keyword = arena_array(&c->mem, (size_t)n, sizeof *keyword);
     keyword_scores(c, query, texts, n, keyword);
     /* A text without any of the words was not found by them: that leg adds nothing to it, as in a search. */
     float most = 0;
     for (int i = 0; i < n; i++) most = fmaxf(most, keyword[i]);
     float *semantic = arena_array(&c->mem, (size_t)n, sizeof *semantic);
-    for (int i = 0; v && i < n; i++) semantic[i] = vectors_cosine(v, v + (size_t)(i + 1) * (size_t)dim, dim);
+    for (int i = 0; v && i < n; i++) semantic[i] = vectors_cosine(q, v + (size_t)i * (size_t)dim, dim);
     if (v) search_normalise(semantic, n);
     for (int i = 0; i < n; i++) {
         float words = most > 0 ? keyword[i] / most : 0;

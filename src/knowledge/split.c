@@ -216,7 +216,7 @@ int split_page(struct call *c, const struct extract_page *p, const struct split_
         /* A token has at least one byte. */
         s.tokens = malloc(p->len * sizeof(*s.tokens));
         assert(s.tokens);
-        s.token_count = wordpiece_spans(o->tokens, p->text, p->len, s.tokens, (int)p->len);
+        s.token_count = tokenizer_spans(o->tokens, p->text, p->len, s.tokens, (int)p->len);
     }
     const char *heading = p->heading;
     size_t from = 0, least = 0;

@@ -8,9 +8,9 @@
 #define CHIRON_KNOWLEDGE_SPLIT_H
 #include "knowledge/extract.h"
 
-struct wordpiece;
+struct tokenizer;
 struct split_opts {
-    const struct wordpiece *tokens;   /* unit tokens of this tokenizer; NULL: code points */
+    const struct tokenizer *tokens;   /* unit tokens of this tokenizer; NULL: code points */
     int size, overlap;                /* size ≥ 1, 0 ≤ overlap < size */
 };
 struct split_piece {

@@ -383,7 +383,7 @@ static void a_batch_is_the_same_as_its_texts_one_by_one_RAG_022(void **s)
     const char *name = NULL;
     int dim = 0;
     assert_ok(&c, embed_text(&c, texts[1], 6, &one, &dim, &name));
-    assert_ok(&c, embed_texts(&c, texts, NULL, 4, &all, &dim, &name));
+    assert_ok(&c, embed_texts(&c, ENCODER_QUERY, texts, NULL, 4, &all, &dim, &name));
     for (int i = 0; i < 4; i++) {
         assert_ok(&c, embed_text(&c, texts[i], strlen(texts[i]), &one, &dim, &name));
         for (int k = 0; k < dim; k++) assert_float_equal(all[i * dim + k], one[k], 1e-2);
@@ -400,7 +400,7 @@ static void a_batch_of_256_costs_less_than_256_single_calls_RAG_022(void **s)
     int dim = 0;
     for (int i = 0; i < N; i++) texts[i] = arena_printf(&c.mem, "batched text number %d", i);
     clock_t start = clock();
-    assert_ok(&c, embed_texts(&c, texts, NULL, N, &v, &dim, &name));
+    assert_ok(&c, embed_texts(&c, ENCODER_QUERY, texts, NULL, N, &v, &dim, &name));
     clock_t batch = clock() - start;
     for (int i = 0; i < N; i++) texts[i] = arena_printf(&c.mem, "single text number %d", i);
     start = clock();

@@ -177,25 +177,27 @@ static void a_text_of_2600_tokens_gives_three_chunks_that_start_at_0_800_and_160
 {
     (void)s;
     static const char vocab[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nrun\nwalk\n##ning\n.\n";
-    struct wordpiece *w;
+    struct wordpiece *words;
+    struct tokenizer *w;
     struct buf b;
     struct split_piece *p;
-    assert_int_equal(wordpiece_parse(&c, vocab, sizeof(vocab) - 1, &w), OK);
+    assert_int_equal(wordpiece_parse(&c, vocab, sizeof(vocab) - 1, &words), OK);
+    w = tokenizer_of_words(words);
     buf_init(&b, 1 << 20);
     for (int i = 0; i < 2600; i++) buf_adds(&b, i % 2 ? "walk " : "run ");
     struct extract_page page = { .text = b.data, .len = b.len, .heading = "" };
     struct split_opts o = { .tokens = w, .size = 1000, .overlap = 200 };
     uint32_t *at = malloc(b.len * sizeof(*at));
-    assert_int_equal(wordpiece_spans(w, b.data, b.len, at, (int)b.len), 2600);
+    assert_int_equal(tokenizer_spans(w, b.data, b.len, at, (int)b.len), 2600);
     int n = split_page(&c, &page, &o, &p);
     assert_int_equal(n, 3);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(p[i].start, at[800 * i]);
-        assert_int_equal(wordpiece_spans(w, b.data + p[i].start, p[i].end - p[i].start, NULL, 100000), 1000);
+        assert_int_equal(tokenizer_spans(w, b.data + p[i].start, p[i].end - p[i].start, NULL, 100000), 1000);
     }
     free(at);
     buf_dispose(&b);
-    wordpiece_free(w);
+    tokenizer_free(w);
 }
 
 int main(void)
