@@ -11,6 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static uint64_t nanoseconds(struct timespec t) { return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec; }
+
+static struct mapped_stamp stamp_of(const struct stat *st)
+{
+    return (struct mapped_stamp){ (uint64_t)st->st_ino, (uint64_t)st->st_size, nanoseconds(st->st_mtim), nanoseconds(st->st_ctim) };
+}
+
 enum err mapped_open(struct call *c, const char *path, struct mapped *out)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -29,8 +36,16 @@ enum err mapped_open(struct call *c, const char *path, struct mapped *out)
     }
     close(fd);
     if (e) return e;
-    *out = (struct mapped){ p ? p : "", (size_t)st.st_size };
+    *out = (struct mapped){ p ? p : "", (size_t)st.st_size, stamp_of(&st) };
     return OK;
+}
+
+bool mapped_is_current(const struct mapped *m, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st)) return false;
+    struct mapped_stamp now = stamp_of(&st);
+    return !memcmp(&now, &m->stamp, sizeof now);
 }
 
 enum err mapped_open_in(struct call *c, const char *folder, const char *name, struct mapped *out)
