@@ -20,6 +20,15 @@ static void one_line(const char *text, size_t max)
     if (text && text[n]) fputs("…", stdout);
 }
 
+static void print_degraded(const json_t *o)
+{
+    size_t  i;
+    json_t *d;
+    json_array_foreach(json_object_get(o, "degraded"), i, d)
+        printf("%-12s %s → %s (%s)\n", i ? "" : "Did less", json_get_text(d, "stage", ""), json_get_text(d, "to", ""),
+               json_get_text(d, "why", ""));
+}
+
 static void print_stages(const json_t *o)
 {
     const json_t *stage;
@@ -111,6 +120,7 @@ int verb_why(int argc, char **argv)
             line("Model", json_get_text(o, "model", ""));
             line("Prompt", json_get_text(o, "prompt_version", ""));
             line("Fell back", json_get_text(o, "fell_back_why", ""));
+            print_degraded(o);
             printf("%-12s %.2f\n", "Confidence", json_get_real(o, "confidence", 0));
             print_stages(o);
             print_passages(o);

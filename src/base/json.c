@@ -350,3 +350,16 @@ bool json_get_bool(const json_t *o, const char *name, bool dflt)
     const json_t *v = json_object_get(o, name);
     return json_is_boolean(v) ? json_is_true(v) : dflt;
 }
+
+void json_put_degraded(struct json_out *j, const struct degrade *d, int n)
+{
+    json_begin_array(j, "degraded");
+    for (int i = 0; i < n; i++) {
+        json_begin_object(j, NULL);
+        json_put_text(j, "stage", d[i].stage);
+        json_put_text(j, "to", d[i].to);
+        json_put_text(j, "why", d[i].why);
+        json_end(j);
+    }
+    json_end(j);
+}

@@ -31,6 +31,8 @@ void json_put_textn(struct json_out *j, const char *name, const char *s, size_t 
 void json_put_int(struct json_out *j, const char *name, int64_t v);
 void json_put_real(struct json_out *j, const char *name, double v);       /* shortest round trip; NaN, Inf write null */
 void json_put_float(struct json_out *j, const char *name, float v);       /* shortest that reads back to the same float */
+/* "degraded": steps down that were taken, as objects of stage, to and why; an empty array when there were none. */
+void json_put_degraded(struct json_out *j, const struct degrade *d, int n);
 void json_put_bool(struct json_out *j, const char *name, bool v);
 void json_put_null(struct json_out *j, const char *name);
 void json_put_raw(struct json_out *j, const char *name, const char *json, size_t n); /* already valid JSON */

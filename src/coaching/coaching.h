@@ -56,6 +56,7 @@ struct turn {
     const char      *provider, *model, *strategy;
     int              prompt_tokens, completion_tokens;
     bool             fell_back; const char *fell_back_why;
+    const struct degrade *degrades; int degrade_count;   /* what was not done in full, in order; the call's */
     int              dropped;   /* sentences that failed the check */
     double           took_ms;
 };
@@ -68,7 +69,8 @@ struct turn_sink {
 };
 /* sink may be NULL. The trace is stored before the function returns. ERR_INVALID: empty question; ERR_TOO_LARGE;
  * ERR_NOT_FOUND: no such coach; ERR_CANCELLED: the client went (the trace says so). A provider failing is not an error:
- * the answer is extractive then and fell_back is set. */
+ * the answer is extractive then and fell_back is set. Nor is the call's deadline: less is done as it comes near, and past it the
+ * answer is what was said by then or an honest "not in time"; degrades says which. */
 MUST_CHECK enum err coaching_turn(struct call *c, const struct turn_in *in, const struct turn_sink *sink, struct turn *out);
 
 /* The stored trace as JSON text in c->mem: question, answer, spans, passages with ranks and scores of both legs, what was

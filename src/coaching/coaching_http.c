@@ -38,6 +38,7 @@ static enum err ask_stream(struct req *r, const struct turn_in *in)
     const struct turn_sink sink = { send_sentence, &ev };
     struct coach coach;
     /* What can be refused is refused with a status, before the stream begins. */
+    r->call.deadline_ms = 0;
     enum err e = coach_get(&r->call, in->coach_id, &coach);
     if (!e) e = sse_begin(r);
     if (e) return e;
@@ -45,8 +46,10 @@ static enum err ask_stream(struct req *r, const struct turn_in *in)
     e = sse_send(r, "turn", NULL, begin, strlen(begin));
     if (e) return e;
     struct turn t;
+    r->call.deadline_ms = req_deadline(r);
     e = coaching_turn(&r->call, in, &sink, &t);
     if (e) return e;
+    r->call.deadline_ms = 0;      /* the answer is made; that it is whole is told to a late reader too */
     struct buf b;
     struct json_out j;
     buf_init(&b, LIMIT_REPLY_BYTES);
@@ -149,7 +152,7 @@ static const char ask_schema[] =
     "\"question\":{\"type\":\"string\",\"minLength\":1},"
     "\"conversation_id\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":128},"
     "\"coach\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":128},"
-    "\"k\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":20},"
+    "\"k\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":20}," DEADLINE_MEMBERS ","
     "\"stream\":{\"type\":\"boolean\",\"default\":false},"
     "\"types\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}}}}";
 
@@ -164,7 +167,7 @@ static const char coach_schema[] =
 
 const struct route coaching_routes[] = {
     { .method = "POST", .path = "/api/v1/coaching/ask", .rights = RIGHT_ASK, .body_max = LIMIT_REQUEST_BODY_BYTES,
-      .schema = ask_schema, .handler = ask, .summary = "Ask the coach: a cited answer, at once or as events", .surface = "coaching" },
+      .schema = ask_schema, .handler = ask, .summary = "Ask the coach: a cited answer, at once or as events", .surface = "coaching", .flags = ROUTE_DEADLINE },
     { .method = "GET", .path = "/api/v1/turns", .rights = RIGHT_ASK | RIGHT_READ, .handler = list_turns,
       .summary = "The last turns, newest first", .surface = "coaching" },
     { .method = "GET", .path = "/api/v1/turns/{id}", .rights = RIGHT_ASK | RIGHT_READ, .handler = get_turn,

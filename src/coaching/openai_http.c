@@ -374,6 +374,7 @@ static void reply_whole(struct chat *k, const struct turn *t)
     json_put_text(j, "conversation_id", t->conversation_id);
     json_put_bool(j, "covered", t->covered);
     json_put_float(j, "confidence", t->confidence);
+    json_put_degraded(j, t->degrades, t->degrade_count);
     json_end(j);
     json_end(j);
 }
@@ -400,10 +401,13 @@ static enum err chat(struct req *r)
     buf_init(&k.content, 512 * 1024);
     const struct turn_sink sink = { on_sentence, &k };
     if (k.stream) {
+        c->deadline_ms = 0;
         e = sse_begin(r);
         if (!e) e = send_delta(&k, NULL, 0);
+        c->deadline_ms = req_deadline(r);
     }
     if (!e) e = coaching_turn(c, &in, &sink, &t);
+    if (!e) c->deadline_ms = 0;   /* the answer is made; that it is whole is told to a late reader too */
     if (!e && k.stream) e = finish_stream(&k, &t);
     else if (!e) reply_whole(&k, &t);
     buf_dispose(&k.content);
@@ -513,6 +517,7 @@ static const char chat_schema[] =
     "\"n\":{\"type\":[\"integer\",\"null\"],\"minimum\":1},"
     "\"stop\":{\"type\":[\"string\",\"array\",\"null\"]},"
     "\"response_format\":{\"type\":[\"object\",\"null\"]},"
+    DEADLINE_MEMBERS ","
     "\"metadata\":{\"type\":[\"object\",\"null\"]}}}";
 
 static const char embeddings_schema[] =
@@ -530,7 +535,7 @@ const struct route openai_routes[] = {
       .surface = "openai", .flags = ROUTE_OPENAI },
     { .method = "POST", .path = "/v1/chat/completions", .rights = RIGHT_ASK, .body_max = 4 * LIMIT_REQUEST_BODY_BYTES,
       .schema = chat_schema, .handler = chat, .summary = "Ask a coach as an OpenAI chat model", .surface = "openai",
-      .flags = ROUTE_OPENAI | ROUTE_IGNORE_UNKNOWN },
+      .flags = ROUTE_OPENAI | ROUTE_IGNORE_UNKNOWN | ROUTE_DEADLINE },
     { .method = "POST", .path = "/v1/embeddings", .rights = RIGHT_ASK, .body_max = EMBED_BODY, .schema = embeddings_schema,
       .handler = embeddings, .summary = "Embeddings of texts, float or base64", .surface = "openai",
       .flags = ROUTE_OPENAI | ROUTE_IGNORE_UNKNOWN },

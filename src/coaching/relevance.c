@@ -10,6 +10,7 @@
 #include "coaching/check.h"
 #include "coaching/evidence.h"
 
+#define MEANING_MS   15        /* with less time left than this, sentences are ordered by their words */
 #define EMBED_BYTES   320      /* of a sentence that go into its vector; a longer one is a table or a run-on */
 #define WEIGHT_COSINE 0.42f
 #define WEIGHT_WORDS  0.15f
@@ -184,6 +185,10 @@ enum err relevance_score(struct call *c, struct evidence *ev)
         ev->crowd[i] = evidence_crowd(ev->passages, ev->found_count, i);
     }
     for (int i = 0; i < ev->count; i++) ev->sentences[i].lexical = lexical(ev, i);
+    if (ev->vector && call_left_ms(c, 1000) < MEANING_MS) {
+        ev->vector = NULL;
+        call_degrade(c, "evidence", "words", "no time to compare meanings");
+    }
     if (ev->vector) {
         enum err e = embed_sections(c, ev);
         if (!e) e = embed(c, ev);

@@ -57,6 +57,7 @@ void turn_write(struct json_out *j, const char *name, const struct turn *t)
     usage_write(j, t);
     json_put_bool(j, "fell_back", t->fell_back);
     json_put_text(j, "fell_back_why", t->fell_back_why);
+    json_put_degraded(j, t->degrades, t->degrade_count);
     json_put_int(j, "dropped", t->dropped);
     json_put_real(j, "took_ms", t->took_ms);
     json_end(j);
@@ -148,6 +149,7 @@ const char *trace_write(struct call *c, const struct trace *t)
     usage_write(&j, turn);
     json_put_bool(&j, "fell_back", turn->fell_back);
     json_put_text(&j, "fell_back_why", turn->fell_back_why);
+    json_put_degraded(&j, turn->degrades, turn->degrade_count);
     json_put_text(&j, "ended", t->ended ? t->ended : "in full");
     json_put_int(&j, "dropped", turn->dropped);
     json_put_real(&j, "took_ms", turn->took_ms);

@@ -24,6 +24,7 @@
 #define SEARCH_LEAST     40        /* passages looked at, of which the best become evidence */
 #define HISTORY_TURNS    3
 #define HISTORY_MOST     12        /* messages given to a model */
+#define BEGIN_MS         1000
 #define DAY_MS           86400000LL
 
 const struct setting coaching_settings[] = {
@@ -42,6 +43,7 @@ struct work {
     struct search_info    info;
     struct cover          cover;
     bool                  found;        /* ev, info and cover are filled */
+    bool                  late;         /* there was no time to look */
 };
 
 static void describe(void)
@@ -88,6 +90,18 @@ static enum err load_history(struct work *w)
     return OK;
 }
 
+/* Who answers and what was said are two short reads without which even "not in time" cannot be said: they get the time. */
+static enum err begin(struct work *w)
+{
+    struct call *c = w->c;
+    int64_t      outer = c->deadline_ms;
+    if (outer && call_left_ms(c, BEGIN_MS) < BEGIN_MS) c->deadline_ms = clock_mono_ms() + BEGIN_MS;
+    enum err e = coach_get(c, w->in->coach_id, &w->coach);
+    if (!e) e = load_history(w);
+    c->deadline_ms = outer;
+    return e;
+}
+
 static enum err look(struct work *w, const char *text, struct evidence *ev, struct search_info *info, struct cover *cover)
 {
     int use = w->in->k ? w->in->k : PASSAGES_DEFAULT, n = 0;
@@ -119,6 +133,11 @@ static enum err find(struct work *w)
     struct search_info info;
     struct cover cover;
     e = look(w, both, &ev, &info, &cover);
+    if (e == ERR_TIMEOUT) {
+        call_forgive(w->c);
+        call_degrade(w->c, "search", "the question alone", "no time");
+        return OK;
+    }
     if (e) return e;
     /* Its own words must be in what was found, or the question before would answer for it. */
     struct terms own = w->ev.terms;
@@ -134,6 +153,26 @@ static enum err find(struct work *w)
         w->searched = both;
     }
     return OK;
+}
+
+/* The last rung: nothing could be looked up in the time there was. The deadline is over, its answer is due all the same. */
+static enum err say_late(struct work *w, struct answer *a)
+{
+    const struct pair none[] = { { 0 } };
+    struct call *c = w->c;
+    int64_t      outer = c->deadline_ms;
+    call_forgive(c);
+    buf_clear(&a->text);
+    a->e = OK;
+    c->deadline_ms = 0;
+    enum err e = answer_say(a, prompt_words(c, "late", w->language, none));
+    c->deadline_ms = outer;
+    return e;
+}
+
+static bool ended_in_time(const struct call *c, enum err e)
+{
+    return e != ERR_TIMEOUT || (c->stop && atomic_load(c->stop));
 }
 
 static const char *small_reply(struct work *w, const char *kind)
@@ -245,8 +284,7 @@ enum err coaching_turn(struct call *c, const struct turn_in *in, const struct tu
                            .span_first = c->span_count };
     char id[ID_BYTES];
     enum err e = check_question(c, in, &w.question);
-    if (!e) e = coach_get(c, in->coach_id, &w.coach);
-    if (!e) e = load_history(&w);
+    if (!e) e = begin(&w);
     if (e) return e;
     t.id = arena_strdup(&c->mem, id_new("turn", id));
     t.conversation_id = in->conversation_id ? in->conversation_id : arena_strdup(&c->mem, id_new("conv", id));
@@ -267,9 +305,31 @@ enum err coaching_turn(struct call *c, const struct turn_in *in, const struct tu
         }
     } else {
         e = find(&w);
+        if (!ended_in_time(c, e)) {
+            call_degrade(c, "search", "no answer", "no time");
+            w.late = true;
+            e = OK;
+        }
     }
-    if (!e && !small && w.cover.probability >= COVER_LEAST) e = generate(&w, &a, &t, &trace.ended);
-    if (!e && a.kept) {
+    if (!e && w.found && w.cover.probability >= COVER_LEAST) {
+        e = generate(&w, &a, &t, &trace.ended);
+        if (!ended_in_time(c, e)) {
+            call_forgive(c);
+            call_degrade(c, "generate", a.kept ? "what was said in time" : "no answer", "no time");
+            trace.ended = "the time was over";
+            w.late = !a.kept;
+            e = OK;
+        }
+    }
+    if (!e && w.late) {
+        t.step = "unknown";
+        t.provider = "none", t.model = "";
+        e = say_late(&w, &a);
+        if (e == ERR_CANCELLED && !(c->stop && atomic_load(c->stop))) {
+            call_forgive(c);
+            e = OK;
+        }
+    } else if (!e && a.kept) {
         t.covered = true;
     } else if (!e && !small) {
         t.step = "unknown";
@@ -280,12 +340,14 @@ enum err coaching_turn(struct call *c, const struct turn_in *in, const struct tu
             e = OK;
         }
     }
-    if (e && !w.found && !small) goto out;
+    if (e && !w.found && !small && !w.late) goto out;
     t.answer = arena_strndup(&c->mem, a.text.data ? a.text.data : "", a.text.len);
     t.citations = arena_array(&c->mem, (size_t)a.cite_count + 1, sizeof *t.citations);
     memcpy(t.citations, a.cites, (size_t)a.cite_count * sizeof *t.citations);
     t.citation_count = a.cite_count;
     t.dropped = a.dropped;
+    t.degrades = c->degrades;
+    t.degrade_count = c->degrade_count;
     t.strategy = w.info.strategy ? w.info.strategy : "";
     t.confidence = confidence(&w.cover, &a, t.covered);
     if (t.prompt_tokens == 0) t.prompt_tokens = tokens_of(w.question);

@@ -27,7 +27,7 @@ struct exchange *exchange_new(struct server *s)
     x->req.method = x->req.path = x->req.remote = x->req.body = "";
     atomic_init(&x->gone, false);
     x->req.call.stop = &x->gone;
-    x->req.call.deadline_ms = x->began_us / 1000 + LIMIT_DEADLINE_MS;
+    deadline_start(x);
     buf_init(&x->body, LIMIT_REPLY_BYTES);
     buf_init(&x->piece, 1024 * 1024);
     buf_init(&x->extra, 16 * 1024);
@@ -122,7 +122,9 @@ static enum err run(struct exchange *x)
     if (e || !x->row) return e;
     e = guard_body(x);
     if (!e) e = guard_tenant(x);
-    if (!e) e = x->row->route->handler(&x->req);
+    if (e) return e;
+    deadline_apply(x);
+    e = x->row->route->handler(&x->req);
     return e;
 }
 

@@ -60,6 +60,7 @@ struct exchange {
     bool               guarded;        /* guard_head was passed */
     bool               close_after;    /* the connection cannot be used again */
     int64_t            began_us;
+    int64_t            asked_ms;       /* the caller's deadline, from began_us; 0 none */
     const struct route_row *row;
     struct route_match match;
     int                query_count;
@@ -106,6 +107,13 @@ MUST_CHECK enum err guard_body(struct exchange *x);
 MUST_CHECK enum err guard_tenant(struct exchange *x);
 void guard_cors(struct exchange *x, struct buf *out);   /* header lines for an allowed Origin */
 bool guard_body_expected(const struct exchange *x);
+
+/* deadline.c */
+void deadline_open(void);                               /* reads the settings; before requests */
+void deadline_start(struct exchange *x);                /* what holds until the request says otherwise */
+void deadline_apply(struct exchange *x);                /* the caller's own, from here on */
+MUST_CHECK enum err deadline_head(struct exchange *x);  /* X-Deadline-Ms; ERR_INVALID */
+MUST_CHECK enum err deadline_body(struct exchange *x);  /* deadline_ms and stage_ms of ROUTE_DEADLINE rows; ERR_INVALID */
 
 /* reply.c */
 void reply_finish(struct exchange *x, enum err e);      /* makes head_out from the reply, or from the call's error */

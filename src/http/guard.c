@@ -150,6 +150,7 @@ enum err guard_head(struct exchange *x)
     }
     x->req.route = x->row->route;
     e = check_rights(x);
+    if (!e) e = deadline_head(x);
     if (!e) e = read_query(x);
     if (!e) e = check_body(x);
     x->guarded = !e;
@@ -179,6 +180,7 @@ enum err guard_body(struct exchange *x)
     }
     enum err e = json_parse(c, x->body.data, x->body.len, &x->json);
     if (!e && x->row->schema) e = schema_check(c, x->row->schema, x->json, row->flags & ROUTE_IGNORE_UNKNOWN);
+    if (!e) e = deadline_body(x);
     if (!e) r->json = x->json;
     return e;
 }

@@ -26,7 +26,8 @@ typedef enum err (*handler_fn)(struct req *r);
 enum { ROUTE_MULTIPART = 1,    /* body is multipart/form-data, files streamed to disk before the handler runs */
        ROUTE_RAW = 2,          /* body is kept as bytes, no JSON */
        ROUTE_OPENAI = 4,       /* errors in the OpenAI envelope */
-       ROUTE_IGNORE_UNKNOWN = 8 /* unknown members of the body are allowed whatever the schema says */ };
+       ROUTE_IGNORE_UNKNOWN = 8,/* unknown members of the body are allowed whatever the schema says */
+       ROUTE_DEADLINE = 16     /* the body may hold deadline_ms and stage_ms: less is done in less time, and the reply says so */ };
 
 struct route {
     const char *method;        /* "GET" … */
@@ -62,6 +63,16 @@ struct req {
     const char         *remote;      /* address of the client */
 };
 
+/* Members of a ROUTE_DEADLINE row's schema. Time counts from the request's first byte. Any route's deadline may also come in
+ * the header X-Deadline-Ms; the body's wins. */
+#define DEADLINE_MEMBERS \
+    "\"deadline_ms\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":120000,\"description\":\"when the answer is wanted, in ms from " \
+    "now: with less time less is done, and degraded says what\"}," \
+    "\"stage_ms\":{\"type\":\"object\",\"additionalProperties\":false,\"description\":\"the most ms a stage may take\",\"properties\":{" \
+    "\"embed\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":120000},\"search\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":120000}," \
+    "\"rerank\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":120000},\"generate\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":120000}}}"
+
+int64_t req_deadline(struct req *r);    /* the one the caller asked for, a clock_mono_ms value; 0: none */
 const char *req_path(struct req *r, const char *name);                       /* decoded; "" when absent */
 const char *req_query(struct req *r, const char *name);                      /* decoded; NULL when absent */
 MUST_CHECK enum err req_query_int(struct req *r, const char *name, int64_t dflt, int64_t min, int64_t max, int64_t *out);

@@ -39,6 +39,10 @@ const struct setting http_settings[] = {
     { "HTTP_WORKERS", "0", "threads for requests; 0: twice the processors, at least 4", SETTING_INT, 0, 1024 },
     { "HTTP_STREAM_WORKERS", "256", "streams that may be open at once", SETTING_INT, 1, 4096 },
     { "CORS_ORIGINS", "http://localhost:5173,http://localhost:5001", "origins that may call from a browser, separated by commas", 0, 0, 0 },
+    { "STAGE_EMBED_MS", "0", "most ms a request may spend on embedding its question, unless it says; 0: no bound of its own", SETTING_INT, 0, LIMIT_DEADLINE_MS },
+    { "STAGE_SEARCH_MS", "0", "… on searching, 0: no bound of its own", SETTING_INT, 0, LIMIT_DEADLINE_MS },
+    { "STAGE_RERANK_MS", "0", "… on re-ranking, 0: no bound of its own", SETTING_INT, 0, LIMIT_DEADLINE_MS },
+    { "STAGE_GENERATE_MS", "0", "… on a language model, 0: no bound of its own", SETTING_INT, 0, LIMIT_DEADLINE_MS },
     { "HTTP_TMP_DIR", NULL, "folder for uploads on their way; unset: tmp in the data folder", 0, 0, 0 },
     { 0 },
 };
@@ -486,6 +490,7 @@ enum err http_serve(struct call *c, const struct http_conf *conf, void (*ready)(
 {
     enum err e = open_server(c, conf);
     if (!e) {
+        deadline_open();
         L.server.workers = workers_open(worker_count(conf), (int)conf_int("HTTP_STREAM_WORKERS"), http_limits.queue);
         for (int i = 0; i < L.listen_count; i++) ev_io_start(L.loop, &L.accepts[i]);
         const char *bound[LISTEN_MAX + 1] = { 0 };

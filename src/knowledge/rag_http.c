@@ -182,6 +182,7 @@ static enum err post_hybrid(struct req *r)
     json_end(j);
     json_put_text(j, "query_id", query_id);
     json_put_text(j, "strategy", info.strategy);
+    json_put_degraded(j, c->degrades, c->degrade_count);
     json_end(j);
     return OK;
 }
@@ -222,6 +223,7 @@ static enum err post_rerank(struct req *r)
     }
     json_end(j);
     json_put_text(j, "method", method);
+    json_put_degraded(j, c->degrades, c->degrade_count);
     json_end(j);
     return OK;
 }
@@ -297,6 +299,7 @@ static enum err post_query(struct req *r)
     if (info.model) json_put_text(j, NULL, info.model);
     json_end(j);
     json_put_text(j, "search_strategy", info.strategy);
+    json_put_degraded(j, c->degrades, c->degrade_count);
     json_put_text(j, "query_id", query_id);
     json_put_int(j, "total_tokens", tokens);
     json_put_real(j, "processing_time_ms", (double)(clock_mono_us() - start) / 1000);
@@ -319,7 +322,7 @@ static const char embeddings_schema[] =
     "\"store\":{\"type\":\"boolean\",\"default\":true,\"description\":\"Keep it as searchable content of the user\"}}}";
 
 static const char hybrid_schema[] =
-    "{\"type\":\"object\",\"required\":[\"query\",\"user_id\"],\"properties\":{" QUERY "," USER_ID ","
+    "{\"type\":\"object\",\"required\":[\"query\",\"user_id\"],\"properties\":{" QUERY "," USER_ID "," DEADLINE_MEMBERS ","
     "\"search_type\":{\"type\":\"string\",\"enum\":[\"semantic\",\"keyword\",\"hybrid\"],\"default\":\"hybrid\"},"
     "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"default\":10},"
     "\"threshold\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0},"
@@ -327,12 +330,12 @@ static const char hybrid_schema[] =
     "\"filter\":{\"type\":\"object\",\"description\":\"Equality on metadata; a list means any of\"}}}";
 
 static const char rerank_schema[] =
-    "{\"type\":\"object\",\"required\":[\"query\",\"candidates\",\"user_id\"],\"properties\":{" QUERY "," USER_ID ","
+    "{\"type\":\"object\",\"required\":[\"query\",\"candidates\",\"user_id\"],\"properties\":{" QUERY "," USER_ID "," DEADLINE_MEMBERS ","
     "\"candidates\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":200,\"items\":{\"type\":\"string\",\"maxLength\":32768}},"
     "\"top_k\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":200}}}";
 
 static const char query_schema[] =
-    "{\"type\":\"object\",\"required\":[\"query\",\"user_id\"],\"properties\":{" QUERY "," USER_ID ","
+    "{\"type\":\"object\",\"required\":[\"query\",\"user_id\"],\"properties\":{" QUERY "," USER_ID "," DEADLINE_MEMBERS ","
     "\"include_context\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"type\":\"string\",\"enum\":[\"workouts\",\"nutrition\","
     "\"goals\",\"activities\",\"knowledge\",\"workout\",\"goal\",\"progress\",\"conversation\",\"document\"]}},"
     "\"max_context_items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"default\":5}}}";
@@ -341,10 +344,10 @@ const struct route rag_routes[] = {
     { "POST", "/api/v1/embeddings/generate", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, embeddings_schema, post_embeddings,
       "Embed one text or many, and keep them as the user's content", "rag", ROUTE_IGNORE_UNKNOWN, "rag", NULL },
     { "POST", "/api/v1/search/hybrid", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, hybrid_schema, post_hybrid,
-      "Search by meaning, by words, or both", "rag", ROUTE_IGNORE_UNKNOWN, "rag", NULL },
+      "Search by meaning, by words, or both", "rag", ROUTE_IGNORE_UNKNOWN | ROUTE_DEADLINE, "rag", NULL },
     { "POST", "/api/v1/rerank", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, rerank_schema, post_rerank,
-      "Order candidate texts by relevance to a query", "rag", ROUTE_IGNORE_UNKNOWN, "rag", NULL },
+      "Order candidate texts by relevance to a query", "rag", ROUTE_IGNORE_UNKNOWN | ROUTE_DEADLINE, "rag", NULL },
     { "POST", "/api/v1/rag/query", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, query_schema, post_query,
-      "Context for an answer: the passages that bear on a query", "rag", ROUTE_IGNORE_UNKNOWN, "rag", NULL },
+      "Context for an answer: the passages that bear on a query", "rag", ROUTE_IGNORE_UNKNOWN | ROUTE_DEADLINE, "rag", NULL },
     { 0 },
 };

@@ -133,18 +133,22 @@ static void degrade(struct call *c, struct search *s, const char *why, const cha
     s->vector = NULL;
     s->strategy = arena_printf(&c->mem, "keyword (%s)", why);
     metric_add("chiron_search_degraded_total", label, 1);
+    call_degrade(c, "search", "keyword", why);
 }
 
 static enum err embed_query(struct call *c, struct search *s)
 {
     if (s->mode == SEARCH_KEYWORD) return OK;
+    int64_t outer = call_stage_begin(c, CALL_EMBED, 0);
     if (call_left_ms(c, 1000) < EMBED_MS) {
+        call_stage_end(c, outer);
         degrade(c, s, "no time", "why=\"time\"");
         return OK;
     }
     int span = span_begin(c, "embed");
     enum err e = embed_text(c, s->text, s->n, &s->vector, &s->dim, &s->model);
     span_end(c, span);
+    call_stage_end(c, outer);
     if (e == ERR_CANCELLED) return e;
     if (e == ERR_TIMEOUT) {
         call_forgive(c);
@@ -312,10 +316,12 @@ enum err search_text(struct call *c, const char *text, const struct search_opts 
         if (!e && !s.terms) s.terms = analyse_query(c, text, s.n, text_language(text, s.n), &s.term_count, &only_stop);
     }
     span = span_begin(c, "search");
+    int64_t outer = call_stage_begin(c, CALL_SEARCH, 0);
     if (!e && !cached) e = search_store_begin(c, &r, &generation);
     if (!e && !cached) e = run_legs(c, r, generation, &s);
     if (!e && !cached && strncmp(s.strategy, "keyword (", 9) != 0) keep(c, cache_key(c, &s, generation), &s);
     if (!e) e = load(c, r, &s, out, n_out);
+    call_stage_end(c, outer);
     span_end(c, span);
     if (e) goto out;
     if (info) *info = (struct search_info){ .strategy = s.strategy, .model = s.vector || cached ? s.model : NULL, .cached = cached,

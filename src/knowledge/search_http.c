@@ -62,6 +62,7 @@ static enum err post_search(struct req *r)
     }
     json_end(j);
     json_put_text(j, "strategy", info.strategy);
+    json_put_degraded(j, c->degrades, c->degrade_count);
     json_end(j);
     return OK;
 }
@@ -85,6 +86,7 @@ static const char search_schema[] =
     "\"filter_metadata\":{\"type\":\"object\",\"description\":\"Equality on document metadata; a list means any of\"},"
     "\"mode\":{\"type\":\"string\",\"enum\":[\"hybrid\",\"semantic\",\"keyword\"],\"default\":\"hybrid\"},"
     "\"threshold\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0},"
+    DEADLINE_MEMBERS ","
     "\"creator_id\":{\"type\":\"string\",\"description\":\"Must be the token's\"}}}";
 
 static const char feedback_schema[] =
@@ -95,7 +97,7 @@ static const char feedback_schema[] =
 
 const struct route search_routes[] = {
     { "POST", "/api/v1/coaching/search", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, search_schema, post_search,
-      "Find the passages of the knowledge nearest to a query", "arc", 0, NULL, NULL },
+      "Find the passages of the knowledge nearest to a query", "arc", ROUTE_DEADLINE, NULL, NULL },
     { "POST", "/api/v1/search/feedback", RIGHT_ASK, 4096, feedback_schema, post_feedback,
       "Record that a search result was shown, opened or dismissed", "rag", 0, "rag", NULL },
     { 0 },

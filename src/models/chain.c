@@ -12,6 +12,8 @@
 #include "models/openai.h"
 
 #define RUNGS_MAX 4
+#define LEAST_MS  150     /* with less time than this a provider is not asked: its first piece would come too late */
+#define KEEP_MS   50      /* of the call's time, for the rung after it */
 enum rung { RUNG_OPENAI, RUNG_EXTRACTIVE };
 
 const struct setting models_settings[] = {
@@ -115,8 +117,15 @@ enum err models_generate(struct call *c, const struct prompt *p, delta_fn on_del
             if (e) return e;
         } else {
             bool begun = false;
-            e = openai_generate(c, p, on_delta, arg, &g, &begun);
+            int64_t outer = call_stage_begin(c, CALL_GENERATE, KEEP_MS);
+            if (call_left_ms(c, LEAST_MS) < LEAST_MS)
+                e = fail(c, ERR_TIMEOUT, "no time for a language model: %lld ms left", (long long)call_left_ms(c, LEAST_MS));
+            else
+                e = openai_generate(c, p, on_delta, arg, &g, &begun);
+            bool late = e == ERR_TIMEOUT && outer + c->stage_ms[CALL_GENERATE] > 0;
+            call_stage_end(c, outer);
             if (e == ERR_CANCELLED || (e && begun)) return e;
+            if (late) call_degrade(c, "generate", "extractive", "no time");
             if (e) {
                 why = arena_strdup(&c->mem, c->err_text);
                 log_warn(c, "provider failed", "provider", "openai", "why", why, NULL);

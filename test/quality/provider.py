@@ -113,6 +113,19 @@ def a_failing_provider_makes_the_answer_plainer(w):
     assert t["covered"] and t["fell_back"] and "18 to 22" in t["answer"] and t["answer"].count("18 to 22") == 1, t
 
 
+def a_deadline_leaves_out_the_model_and_not_the_answer(w):
+    t = w.ask({"text": GOOD}, stage_ms={"generate": 1})
+    assert t["step"] == "extractive" and t["fell_back"] and "no time" in t["fell_back_why"] and "18 to 22" in t["answer"], t
+    assert [d["to"] for d in t["degraded"]] == ["extractive"] and not w.log()["requests"], (t, w.log())
+    began = time.time()
+    t = w.ask({"text": " ".join([GOOD] * 40), "piece_ms": 5000}, deadline_ms=1000)
+    assert time.time() - began < 2 and t["step"] == "extractive" and "18 to 22" in t["answer"], (time.time() - began, t)
+    assert t["degraded"][-1]["stage"] == "generate" and t["fell_back"], t
+    began = time.time()
+    t = w.ask({"text": GOOD + " " + " ".join([GOOD] * 400), "piece_ms": 20}, deadline_ms=1500)
+    assert time.time() - began < 3 and t["covered"] and t["answer"].startswith(GOOD) and t["fell_back"], (time.time() - began, t)
+
+
 def uncovered_questions_do_not_reach_the_model(w):
     w.plan()
     t = json.loads(w.get("/api/v1/coaching/ask", {"question": "What is the capital of France?"}))
@@ -158,7 +171,7 @@ def main():
         w = World(os.path.abspath(sys.argv[1]), data)
         try:
             for test in (checked_and_cited, wrong_numbers_never_reach_the_person, the_model_may_say_it_does_not_know,
-                         a_failing_provider_makes_the_answer_plainer, uncovered_questions_do_not_reach_the_model,
+                         a_failing_provider_makes_the_answer_plainer, a_deadline_leaves_out_the_model_and_not_the_answer, uncovered_questions_do_not_reach_the_model,
                          the_conversation_is_remembered, who_leaves_stops_the_model):
                 try:
                     test(w)

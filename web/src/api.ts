@@ -10,11 +10,12 @@ export interface Citation {
   number: number; document_id: string; title: string; heading?: string | null; chunk_id?: string; page: number;
   start_byte: number; end_byte: number; text: string; score: number; answer_start?: number; answer_end?: number;
 }
+export interface Degrade { stage: string; to: string; why: string }
 export interface Turn {
   id: string; conversation_id: string; answer: string; language: string; covered: boolean; step: string; confidence: number;
   citations: Citation[]; provider: string; model: string; strategy?: string;
   usage?: { prompt_tokens: number; completion_tokens: number };
-  fell_back: boolean; fell_back_why?: string | null; dropped: number; took_ms: number;
+  fell_back: boolean; fell_back_why?: string | null; degraded?: Degrade[]; dropped: number; took_ms: number;
 }
 export interface TurnRow { id: string; question: string; covered: boolean; created_at: string; took_ms: number; confidence: number }
 export interface TracePassage {
@@ -25,7 +26,7 @@ export interface TracePassage {
 export interface Trace {
   id: string; created_at: string; question: string; answer: string; covered: boolean; step: string; confidence: number;
   language: string; provider: string; model: string; prompt_version?: string;
-  usage?: { prompt_tokens: number; completion_tokens: number }; fell_back: boolean; fell_back_why?: string | null;
+  usage?: { prompt_tokens: number; completion_tokens: number }; fell_back: boolean; fell_back_why?: string | null; degraded?: Degrade[];
   took_ms?: number; dropped?: number;
   stages: { name: string; start_ms: number; took_ms: number }[];
   search?: { strategy: string; model: string | null; candidates: number; cached: boolean };

@@ -84,6 +84,7 @@ function Body({ trace }: { trace: Trace }) {
         [w.why.candidates, count(trace.search.candidates, language)] as [string, string]]
       : []),
     ...(trace.fell_back ? [[w.why.fellBack, trace.fell_back_why ?? '—'] as [string, string]] : []),
+    ...(trace.degraded ?? []).map(d => [w.why.degraded, `${d.stage} → ${d.to} (${d.why})`] as [string, string]),
   ];
   return (
     <>

@@ -163,6 +163,7 @@ export const en = {
     noTokens: 'none: no language model was needed',
     cached: 'from the cache',
     fellBack: 'Fell back',
+    degraded: 'Did less',
     stages: 'Where the time went',
     stageNames: {
       query: 'Understand the question', embed: 'Turn it into a vector', search: 'Search the material', context: 'Choose passages',

@@ -163,6 +163,7 @@ export const es: Words = {
     noTokens: 'ninguno: no hizo falta un modelo de lenguaje',
     cached: 'de la caché',
     fellBack: 'Alternativa',
+    degraded: 'Se hizo menos',
     stages: 'En qué se fue el tiempo',
     stageNames: {
       query: 'Entender la pregunta', embed: 'Convertirla en vector', search: 'Buscar en el material', context: 'Elegir pasajes',
