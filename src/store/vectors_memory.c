@@ -1,32 +1,38 @@
-/* store/vectors_memory.c — exact vector search in memory: int8 rows for the scan, the f32 rows for the final order.
+/* store/vectors_memory.c — exact vector search: a scan over the upper halves of int8 rows decides which rows are worth
+ * their lower halves, and f32 rows give the final order. The scan is bound by memory, so what it reads is what it costs.
  * There is no index to build, so adding is an append and leaving out is a bit. Blocks double in size and never move,
- * which is what lets readers go on while the writer appends; untouched pages of a block cost no memory.
- * It refuses to know users, texts or models: those are the caller's bits and the caller's separate sets. */
+ * which is what lets readers go on while the writer appends; untouched pages of a block cost no memory. Rows that stand
+ * in a file are a first block that somebody else maps. It refuses to know users, texts or models: those are the caller's
+ * bits and the caller's separate sets. */
 /* SPDX-License-Identifier: MIT */
 #include "store/vectors.h"
 
 #include <assert.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define FIRST_ROWS 256u
 #define BLOCKS     23      /* 256 << 22 rows = 2^30 */
 #define DIM_MAX    8192
 #define RUN        64      /* rows per kernel call: one word of bits */
 #define SCAN_K_MAX 1024
+#define HUGE_BYTES ((size_t)2 << 20)
+#define ROUNDER    12582912.0f /* 1.5 · 2^23 */
+#define ROUNDER_BITS 0x4b400000
+#define SAMPLE     32      /* one run in so many says beforehand about how good the best are */
+#define SAMPLED    16384u  /* in sets of at least so many rows */
+#define LOW_MIDDLE 7.5f    /* of what the lower four bits may be */
 
-struct block {
-    uint8_t *bytes;        /* rows × stride, each value + 128 */
-    float   *scale;        /* rows; value = scale · byte */
-    float   *full;         /* rows × dim */
-};
 struct vectors {
-    int               dim;
-    size_t            stride;
-    uint32_t          count;
-    vectors_kernel_fn dot;
-    struct block      blocks[BLOCKS];
+    int                 dim;
+    size_t              stride;
+    uint32_t            count, based;     /* based: of them in base */
+    const struct vectors_kernel *kernel;
+    struct vectors_part base;
+    struct vectors_part blocks[BLOCKS];   /* ours to write and free */
 };
 
 /* Block 0 holds the first 256 rows, block b as many as all before it together. */
@@ -46,11 +52,25 @@ static uint32_t block_rows(int b)
     return b == 0 ? FIRST_ROWS : FIRST_ROWS << (b - 1);
 }
 
+static const struct vectors_part *part_of(const struct vectors *v, uint32_t slot, uint32_t *at)
+{
+    if (slot >= v->based) return &v->blocks[block_of(slot - v->based, at)];
+    *at = slot;
+    return &v->base;
+}
+
 static void *claim(size_t n)
 {
     void *p = NULL;
-    if (posix_memalign(&p, 64, (n + 63) & ~(size_t)63)) abort();
+    bool big = n >= 2 * HUGE_BYTES;
+    if (posix_memalign(&p, big ? HUGE_BYTES : 64, (n + 63) & ~(size_t)63)) abort();
+    if (big) madvise(p, n, MADV_HUGEPAGE);
     return p;
+}
+
+size_t vectors_stride(int dim)
+{
+    return ((size_t)dim + 127) / 128 * 64;
 }
 
 struct vectors *vectors_new(int dim)
@@ -59,8 +79,17 @@ struct vectors *vectors_new(int dim)
     struct vectors *v = calloc(1, sizeof *v);
     if (!v) abort();
     v->dim = dim;
-    v->stride = ((size_t)dim + 63) & ~(size_t)63;
-    v->dot = vectors_kernel(NULL);
+    v->stride = vectors_stride(dim);
+    v->kernel = vectors_kernel();
+    return v;
+}
+
+struct vectors *vectors_over(int dim, const struct vectors_part *part, uint32_t rows)
+{
+    assert(rows % RUN == 0);
+    struct vectors *v = vectors_new(dim);
+    v->base = *part;
+    v->based = v->count = rows;
     return v;
 }
 
@@ -68,11 +97,16 @@ void vectors_free(struct vectors *v)
 {
     if (!v) return;
     for (int b = 0; b < BLOCKS; b++) {
-        free(v->blocks[b].bytes);
-        free(v->blocks[b].scale);
-        free(v->blocks[b].full);
+        const struct vectors_part *p = &v->blocks[b];
+        const void *all[] = { p->high, p->low, p->scale, p->slack, p->full };
+        for (int i = 0; i < 5; i++) free((void *)(uintptr_t)all[i]);
     }
     free(v);
+}
+
+void vectors_use_kernel(struct vectors *v, const struct vectors_kernel *k)
+{
+    v->kernel = k;
 }
 
 int vectors_dim(const struct vectors *v)
@@ -87,44 +121,83 @@ uint32_t vectors_count(const struct vectors *v)
 
 size_t vectors_bytes(const struct vectors *v)
 {
-    return sizeof *v + (size_t)v->count * (v->stride + sizeof(float) * ((size_t)v->dim + 1));
+    return sizeof *v + (size_t)v->count * (2 * v->stride + 2 * sizeof(float)) +
+           (size_t)(v->count - v->based) * (size_t)v->dim * sizeof(float);
+}
+
+uint32_t vectors_parts(const struct vectors *v, uint32_t slot, struct vectors_part *out)
+{
+    uint32_t at, rows;
+    const struct vectors_part *p = part_of(v, slot, &at);
+    if (slot < v->based) rows = v->based;
+    else rows = block_rows(block_of(slot - v->based, &at));
+    *out = (struct vectors_part){ p->high + at * v->stride, p->low + at * v->stride, p->scale + at, p->slack + at,
+                                  p->full + at * (size_t)v->dim };
+    return rows - at;
 }
 
 /* Symmetric: the largest value becomes ±127. A row of zeros, or one that is not a number, scores 0 everywhere. */
 static float quantise(const float *x, int dim, int8_t *out)
 {
     float most = 0;
-    for (int i = 0; i < dim; i++) most = fmaxf(most, fabsf(x[i]));
+    for (int i = 0; i < dim; i++) {
+        float y = fabsf(x[i]);
+        most = y > most ? y : most;
+    }
     if (!(most > 0) || !isfinite(most)) {
         memset(out, 0, (size_t)dim);
         return 0;
     }
     float by = 127.0f / most;
     for (int i = 0; i < dim; i++) {
-        float y = x[i] * by;
-        out[i] = (int8_t)(isnan(y) ? 0 : lrintf(y));
+        /* The sum's last bits are the rounded value; unlike lrintf this is no call. */
+        float y = x[i] == x[i] ? x[i] * by + ROUNDER : ROUNDER;
+        int32_t bits;
+        memcpy(&bits, &y, sizeof bits);
+        out[i] = (int8_t)(bits - ROUNDER_BITS);
     }
     return most / 127.0f;
+}
+
+/* What the upper bits leave out has a length, and so a most that it can add to an inner product. It seldom adds more than
+ * chance would have it, four times the deviation of a random direction, and what it has in common with the row itself. */
+static float slack_of(const struct vectors *v, const int8_t *q, float scale)
+{
+    float sum = 0;
+    for (int i = 0; i < v->dim; i++) {
+        float left = (float)((q[i] + 128) & 15) - LOW_MIDDLE;
+        sum += left * left;
+    }
+    float r = scale * sqrtf(sum), likely = r * (r + 4 / sqrtf((float)v->dim));
+    return likely < r ? likely : r;
 }
 
 uint32_t vectors_add(struct vectors *v, const float *unit)
 {
     uint32_t at, slot = v->count;
-    int b = block_of(slot, &at);
+    int b = block_of(slot - v->based, &at);
     if (b >= BLOCKS) abort();
-    struct block *k = &v->blocks[b];
-    if (!k->bytes) {
+    struct vectors_part *k = &v->blocks[b];
+    size_t dim = (size_t)v->dim;
+    if (!k->high) {
         size_t rows = block_rows(b);
-        k->full = claim(rows * (size_t)v->dim * sizeof(float));
-        k->scale = claim(rows * sizeof(float));
-        k->bytes = claim(rows * v->stride);
+        *k = (struct vectors_part){ claim(rows * v->stride), claim(rows * v->stride), claim(rows * sizeof(float)),
+                                    claim(rows * sizeof(float)), claim(rows * dim * sizeof(float)) };
     }
-    int8_t q[DIM_MAX];
-    k->scale[at] = quantise(unit, v->dim, q);
-    uint8_t *row = k->bytes + (size_t)at * v->stride;
-    for (int i = 0; i < v->dim; i++) row[i] = (uint8_t)(q[i] + 128);
-    memset(row + v->dim, 128, v->stride - (size_t)v->dim);
-    memcpy(k->full + (size_t)at * (size_t)v->dim, unit, (size_t)v->dim * sizeof(float));
+    int8_t q[DIM_MAX + 128];
+    float scale = quantise(unit, v->dim, q);
+    memset(q + dim, 0, 2 * v->stride - dim);
+    /* The blocks are ours; readers look at rows below their count alone. */
+    uint8_t *high = (uint8_t *)(uintptr_t)k->high + at * v->stride, *low = (uint8_t *)(uintptr_t)k->low + at * v->stride;
+    for (size_t g = 0; g < v->stride; g += 64)
+        for (size_t j = 0; j < 64; j++) {
+            unsigned x = (unsigned)(q[2 * g + j] + 128), y = (unsigned)(q[2 * g + 64 + j] + 128);
+            high[g + j] = (uint8_t)(x >> 4 | (y & 0xf0));
+            low[g + j] = (uint8_t)((x & 15) | (y & 15) << 4);
+        }
+    ((float *)(uintptr_t)k->scale)[at] = scale;
+    ((float *)(uintptr_t)k->slack)[at] = slack_of(v, q, scale);
+    memcpy((float *)(uintptr_t)k->full + at * dim, unit, dim * sizeof(float));
     v->count = slot + 1;
     return slot;
 }
@@ -132,8 +205,8 @@ uint32_t vectors_add(struct vectors *v, const float *unit)
 const float *vectors_row(const struct vectors *v, uint32_t slot)
 {
     uint32_t at;
-    int b = block_of(slot, &at);
-    return v->blocks[b].full + (size_t)at * (size_t)v->dim;
+    const struct vectors_part *p = part_of(v, slot, &at);
+    return p->full + (size_t)at * (size_t)v->dim;
 }
 
 float vectors_cosine(const float *a, const float *b, int dim)
@@ -200,50 +273,94 @@ static int by_score(const void *pa, const void *pb)
 struct scan {
     const struct vectors *v;
     const int8_t *q;
-    int32_t offset;        /* 128 · Σ q, what the rows' +128 adds */
+    int32_t sum;           /* Σ q */
+    float guess;           /* rows that score no more are not wanted, -INFINITY: all are */
+    struct vectors_bar bar;
     struct best best;
 };
 
-/* One word of slots, all in one block: run lengths of 64 for the dense case, single rows where few bits are set. */
-static void scan_word(struct scan *s, const struct block *k, uint32_t at, uint32_t first_slot, uint64_t bits)
+static void score_row(struct scan *s, const struct vectors_part *p, uint32_t at, uint32_t slot, int32_t high)
+{
+    int32_t low;
+    s->v->kernel->dot(p->low + (size_t)at * s->v->stride, s->v->stride, 1, s->q, &low);
+    float score = p->scale[at] * (float)(16 * high + low - 128 * s->sum);
+    if (score <= s->guess || (s->best.n == s->best.max && score <= s->best.at[0].cosine)) return;
+    offer(&s->best, slot, score);
+    if (s->best.n == s->best.max) s->bar.score = s->best.at[0].cosine;
+}
+
+/* One word of slots, all in one part: run lengths of 64 for the dense case, single rows where few bits are set. */
+static void scan_word(struct scan *s, const struct vectors_part *p, uint32_t at, uint32_t first_slot, uint64_t bits)
 {
     int32_t dots[RUN];
+    const struct vectors_kernel *k = s->v->kernel;
+    const uint8_t *rows = p->high + (size_t)at * s->v->stride;
     size_t stride = s->v->stride;
     if (__builtin_popcountll(bits) > RUN / 4) {
         int n = RUN - __builtin_clzll(bits);
-        s->v->dot(k->bytes + (size_t)at * stride, stride, n, s->q, dots);
+        k->dot(rows, stride, n, s->q, dots);
+        if (n == RUN) bits &= k->over(dots, p->scale + at, p->slack + at, &s->bar);
     } else {
         for (uint64_t w = bits; w; w &= w - 1) {
             int i = __builtin_ctzll(w);
-            s->v->dot(k->bytes + (size_t)(at + (uint32_t)i) * stride, stride, 1, s->q, &dots[i]);
+            k->dot(rows + (size_t)i * stride, stride, 1, s->q, &dots[i]);
         }
     }
+    /* The rows are far apart: asked for together they come together. */
+    for (uint64_t w = bits; w; w &= w - 1)
+        for (size_t j = 0; j < stride; j += 64) __builtin_prefetch(p->low + (at + (size_t)__builtin_ctzll(w)) * stride + j);
     for (uint64_t w = bits; w; w &= w - 1) {
-        int i = __builtin_ctzll(w);
-        float score = k->scale[at + (uint32_t)i] * (float)(dots[i] - s->offset);
-        if (s->best.n < s->best.max || score > s->best.at[0].cosine) offer(&s->best, first_slot + (uint32_t)i, score);
+        uint32_t i = (uint32_t)__builtin_ctzll(w);
+        score_row(s, p, at + i, first_slot + i, dots[i]);
     }
+}
+
+static void scan_runs(struct scan *s, uint32_t count, const uint64_t *allowed, uint32_t every)
+{
+    for (uint32_t slot = 0; slot < count; slot += RUN * every) {
+        uint64_t bits = allowed ? allowed[slot / RUN] : ~(uint64_t)0;
+        if (count - slot < RUN) bits &= ((uint64_t)1 << (count - slot)) - 1;
+        if (!bits) continue;
+        uint32_t at;
+        const struct vectors_part *p = part_of(s->v, slot, &at);
+        scan_word(s, p, at, slot, bits);
+    }
+}
+
+/* A score that more rows than are wanted will reach, by a sample; -INFINITY: begin from nothing. With it the first rows of
+ * a scan are not all worth their lower bits. */
+static float guess(const struct scan *s, uint32_t count, const uint64_t *allowed, struct vector_hit *room)
+{
+    if (count < SAMPLED) return -INFINITY;
+    struct scan sample = *s;
+    sample.guess = -INFINITY;
+    sample.best = (struct best){ room, 0, s->best.max * 2 / SAMPLE + 4 };
+    scan_runs(&sample, count, allowed, SAMPLE);
+    return sample.best.n == sample.best.max ? sample.best.at[0].cosine : -INFINITY;
 }
 
 int vectors_scan(const struct vectors *v, const float *q, uint32_t count, const uint64_t *allowed, int k,
                  struct vector_hit *out)
 {
     assert(k > 0 && k <= SCAN_K_MAX);
-    int8_t small[DIM_MAX] __attribute__((aligned(64)));
-    struct vector_hit heap[2 * SCAN_K_MAX + 32];
-    struct scan s = { .v = v, .q = small, .best = { heap, 0, 2 * k + 32 } };
-    quantise(q, v->dim, small);
-    memset(small + v->dim, 0, v->stride - (size_t)v->dim);
-    for (int i = 0; i < v->dim; i++) s.offset += small[i];
-    s.offset *= 128;
-    for (uint32_t slot = 0; slot < count; slot += RUN) {
-        uint64_t bits = allowed ? allowed[slot / RUN] : ~(uint64_t)0;
-        if (count - slot < RUN) bits &= ((uint64_t)1 << (count - slot)) - 1;
-        if (!bits) continue;
-        uint32_t at;
-        int b = block_of(slot, &at);
-        scan_word(&s, &v->blocks[b], at, slot, bits);
+    int8_t small[DIM_MAX + 128] __attribute__((aligned(64)));
+    struct vector_hit heap[SCAN_K_MAX * 3 / 2 + 16];
+    struct scan s = { .v = v, .q = small, .best = { heap, 0, k + k / 2 + 16 } };
+    float scale = quantise(q, v->dim, small);
+    memset(small + v->dim, 0, 2 * v->stride - (size_t)v->dim);
+    for (int i = 0; i < v->dim; i++) s.sum += small[i];
+    s.bar = (struct vectors_bar){ (LOW_MIDDLE - 128) * (float)s.sum, scale > 0 ? 1 / scale : 0, -INFINITY };
+    s.guess = guess(&s, count, allowed, heap);
+    if (s.guess > -INFINITY) {
+        s.bar.score = s.guess;
+        scan_runs(&s, count, allowed, 1);
     }
+    if (s.best.n < s.best.max) {
+        s.best.n = 0;
+        s.bar.score = s.guess = -INFINITY;
+        scan_runs(&s, count, allowed, 1);
+    }
+    for (int i = 0; i < s.best.n; i++) __builtin_prefetch(vectors_row(v, heap[i].slot));
     for (int i = 0; i < s.best.n; i++) heap[i].cosine = vectors_cosine(q, vectors_row(v, heap[i].slot), v->dim);
     qsort(heap, (size_t)s.best.n, sizeof heap[0], by_score);
     int n = s.best.n < k ? s.best.n : k;
