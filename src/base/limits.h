@@ -29,6 +29,7 @@
 #define LIMIT_ID_BYTES               128
 #define LIMIT_SEARCH_K               100
 #define LIMIT_EMBED_BATCH            2048                 /* texts in one embeddings request */
+#define LIMIT_RERANK_TEXTS           200                  /* candidates of one re-ranking */
 
 /* documents */
 #define LIMIT_DOCUMENT_TEXT_BYTES    (64LL * 1024 * 1024) /* extracted text of one document */

@@ -25,8 +25,7 @@ static void take_sizes(struct weights *w)
     w->first_token = k->pooling == CARD_FIRST;
 }
 
-/* The tensor of this name, with or without the "bert." that some exports put in front. rank 1 when columns is 0. */
-static enum err find(struct call *c, const struct weights *w, const char *name, int rows, int columns, const struct tensor **out)
+enum err weights_find(struct call *c, const struct weights *w, const char *name, int rows, int columns, const struct tensor **out)
 {
     const struct tensor *t = safetensors_find(&w->file, name);
     if (!t) t = safetensors_find(&w->file, arena_printf(&c->mem, "bert.%s", name));
@@ -51,7 +50,7 @@ static float *floats(size_t n)
 static enum err read_vector(struct call *c, const struct weights *w, const char *name, int n, float scale, float *to)
 {
     const struct tensor *t;
-    enum err             e = find(c, w, name, n, 0, &t);
+    enum err             e = weights_find(c, w, name, n, 0, &t);
     if (e) return e;
     if (!tensor_floats(t, 0, n, to)) return fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", name);
     for (int i = 0; i < n; i++) to[i] *= scale;
@@ -70,7 +69,7 @@ static enum err read_part(struct call *c, const struct weights *w, struct weight
                           const char *where, int rows, int columns, float scale)
 {
     const struct tensor *t;
-    enum err             e = find(c, w, arena_printf(&c->mem, "%s.weight", where), rows, columns, &t);
+    enum err             e = weights_find(c, w, arena_printf(&c->mem, "%s.weight", where), rows, columns, &t);
     if (!e) e = read_vector(c, w, arena_printf(&c->mem, "%s.bias", where), rows, scale, l->bias[plan] + at);
     return e ? e : matmul_matrix_pack(c, l->matrix[plan], at, t, scale);
 }
@@ -137,11 +136,11 @@ static enum err read_layer(struct call *c, struct weights *w, int index, char **
 static enum err read_embeddings(struct call *c, struct weights *w)
 {
     const struct tensor *position, *type;
-    enum err             e = find(c, w, "embeddings.word_embeddings.weight", w->vocabulary, w->hidden, &w->word);
-    if (!e) e = find(c, w, "embeddings.position_embeddings.weight", w->positions, w->hidden, &position);
+    enum err             e = weights_find(c, w, "embeddings.word_embeddings.weight", w->vocabulary, w->hidden, &w->word);
+    if (!e) e = weights_find(c, w, "embeddings.position_embeddings.weight", w->positions, w->hidden, &position);
     if (!e) {
         const struct tensor *any = safetensors_find(&w->file, "embeddings.token_type_embeddings.weight");
-        e = find(c, w, "embeddings.token_type_embeddings.weight", any && any->rank == 2 ? (int)any->shape[0] : 2, w->hidden, &type);
+        e = weights_find(c, w, "embeddings.token_type_embeddings.weight", any && any->rank == 2 ? (int)any->shape[0] : 2, w->hidden, &type);
     }
     if (!e && type->shape[0] < 1) e = fail(c, ERR_CORRUPT, "tensor %s: no row", type->name);
     if (!e) e = read_norm(c, w, "embeddings.LayerNorm", &w->norm);

@@ -39,5 +39,9 @@ struct weights {
 /* Reads the folder's card and model.safetensors. ERR_NOT_FOUND names the missing file; ERR_CORRUPT the wrong value, shape or
  * number. On an error *out is zero. */
 MUST_CHECK enum err weights_load(struct call *c, const char *folder, enum form form, struct weights *out);
+/* The tensor of this name, with or without the "bert." that some exports put in front, of rows × columns floats, or of rank 1
+ * when columns is 0. ERR_CORRUPT: absent, or of another shape or type. */
+MUST_CHECK enum err weights_find(struct call *c, const struct weights *w, const char *name, int rows, int columns,
+                                 const struct tensor **out);
 void weights_dispose(struct weights *w);    /* a zeroed one is allowed */
 #endif
