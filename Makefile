@@ -67,6 +67,10 @@ fuzzers:
 $(B)/unit/%: test/unit/%.c $(B)/libchiron.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPP) -Itest $(WARN) -Wno-missing-prototypes $(CFLAGS) -MMD -MP -o $@ $< $(B)/libchiron.a $(LDLIBS) -lcmocka
+# Measuring programs of bench/, for figures that no verb gives.
+$(B)/bench/%: bench/%.c $(B)/libchiron.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPP) $(WARN) $(CFLAGS) -o $@ $< $(B)/libchiron.a $(LDLIBS)
 # The corpus's replay has a main() of its own; libFuzzer brings another.
 FUZZ_MAIN := test/fuzz/replay.c
 $(B)/fuzz/%: test/fuzz/%.c test/fuzz/replay.c $(B)/libchiron.a
