@@ -385,15 +385,17 @@ static enum err run_next(struct call *c, struct lane *lane, bool *some)
     struct stored_job *list = NULL;
     int n = 0;
     enum err e = jobs_store_in(c, JOB_QUEUED, CANDIDATES, &list, &n);
-    for (int i = 0; !e && i < n && !atomic_load(&stopping); i++) {
-        const struct job_kind *kind = job_workers_kind(list[i].job.kind);
+    for (int i = 0; !e && i < 2 * n && !atomic_load(&stopping); i++) {
+        const struct job_kind *kind = job_workers_kind(list[i % n].job.kind);
+        const char *id = list[i % n].job.id;
         bool won = false;
-        if (!kind || live_has(list[i].job.id)) continue;
+        /* Those that give way have their turn after all others. */
+        if (!kind || kind->gives_way != (i >= n) || live_has(id)) continue;
         pthread_mutex_lock(&lock);
         if (lane->waiting > 0) lane->waiting--;
         stand_in_line(lane);
         pthread_mutex_unlock(&lock);
-        e = job_run(c, kind, list[i].job.id, NULL, &won);
+        e = job_run(c, kind, id, NULL, &won);
         *some = won;
         if (won) return OK; /* how it ended is written in its row */
     }

@@ -30,6 +30,8 @@ struct job_kind {
     int         tries;            /* claims after crashes; errors do not retry */
     enum err  (*run)(struct call *c, const struct job *j);
     void      (*dropped)(struct call *c, const struct job *j);  /* after failed or cancelled: remove what it half wrote; may be NULL */
+    bool        gives_way;        /* begun only when its creator has no job of another kind, and may step back for others by
+                                   * ending with ERR_CANCELLED unasked: then it is queued again */
 };
 
 /* kinds: NULL-ended. Claims what earlier processes left in every creator, then serves with `threads` workers. */

@@ -61,10 +61,25 @@ static void on_dropped(struct call *jc, const struct job *j)
     atomic_fetch_add(&drops, 1);
 }
 
-static const struct job_kind quick = { "quick", 3, run_quick, on_dropped };
-static const struct job_kind failing = { "failing", 3, run_failing, on_dropped };
-static const struct job_kind endless = { "endless", 2, run_until_stopped, on_dropped };
-static const struct job_kind *const kinds[] = { &quick, &failing, &endless, NULL };
+/* Steps back as soon as another job waits. */
+static enum err run_patient(struct call *jc, const struct job *j)
+{
+    (void)j;
+    order[atomic_fetch_add(&runs, 1) % 60] = 'p';
+    for (int i = 0; i < 20; i++) {
+        if (jobs_waiting() > 0) return fail(jc, ERR_CANCELLED, "others come first");
+        enum err e = call_check(jc);
+        if (e) return e;
+        nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+    }
+    return OK;
+}
+
+static const struct job_kind quick = { "quick", 3, run_quick, on_dropped, false };
+static const struct job_kind failing = { "failing", 3, run_failing, on_dropped, false };
+static const struct job_kind endless = { "endless", 2, run_until_stopped, on_dropped, false };
+static const struct job_kind patient = { "patient", 2, run_patient, on_dropped, true };
+static const struct job_kind *const kinds[] = { &quick, &failing, &endless, &patient, NULL };
 
 static int set_up(void **state)
 {
@@ -188,6 +203,24 @@ static void a_stopping_process_puts_its_jobs_back(void **state)
     assert_int_equal(atomic_load(&drops), 0);
     assert_ok(&c, jobs_open(&c, kinds, 1));
     wait_for(id, JOB_RUNNING);
+}
+
+static void a_job_that_gives_way_runs_after_the_others_and_steps_back_for_them(void **state)
+{
+    (void)state;
+    const char *slow = NULL, *id = NULL;
+    assert_ok(&c, jobs_add(&c, "patient", "{}", &slow));
+    for (int i = 0; i < 3; i++) assert_ok(&c, jobs_add(&c, "quick", arena_printf(&c.mem, "{\"n\":\"%d\"}", i), &id));
+    assert_ok(&c, jobs_open(&c, kinds, 1));
+    wait_for(id, JOB_DONE);
+    assert_memory_equal(order, "012", 3);
+    while (atomic_load(&runs) < 4) usleep(1000);
+    assert_ok(&c, jobs_add(&c, "quick", "{\"n\":\"3\"}", &id));
+    wait_for(id, JOB_DONE);
+    struct job j = wait_for(slow, JOB_DONE);
+    assert_int_equal(j.attempt, 1);
+    assert_memory_equal(order, "012p3p", 6);
+    assert_int_equal(atomic_load(&drops), 0);
 }
 
 /* A child process that dies by kill -9 while it runs the job. */
@@ -349,6 +382,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_running_job_can_be_cancelled_and_shows_its_progress, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_queued_job_is_cancelled_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stopping_process_puts_its_jobs_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_job_that_gives_way_runs_after_the_others_and_steps_back_for_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_job_of_a_killed_process_is_run_again_but_not_for_ever, set_up, tear_down),
         cmocka_unit_test_setup_teardown(work_added_by_another_process_is_found_while_serving, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_command_line_runs_a_job_itself_and_gets_its_error, set_up, tear_down),
