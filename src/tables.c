@@ -32,4 +32,4 @@ const struct route *const all_routes[] = {
     coaching_routes, openai_routes, admin_routes,     NULL,
 };
 
-const struct job_kind *const all_jobs[] = { &ingest_kind, NULL };
+const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, NULL };

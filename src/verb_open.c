@@ -143,6 +143,7 @@ enum err verb_open(struct verb_env *v, const struct verb_args *a, unsigned need,
         v->opened |= OPENED_ENCODER;
     }
     if ((need & VERB_KNOWLEDGE) == VERB_KNOWLEDGE) {
+        knowledge_models(verb_models_dir(c));
         e = knowledge_open(c);
         if (e) return e;
         v->opened |= OPENED_KNOWLEDGE;

@@ -157,6 +157,7 @@ static enum err open_all(struct call *c, enum stage *stage)
         log_error(c, "no embedding model: searching by keyword only", "error", c->err_text, "do", "make setup", NULL);
         call_forgive(c);
     }
+    knowledge_models(verb_models_dir(c));
     e = knowledge_open(c);
     if (e) return e;
     *stage = OPEN_KNOWLEDGE;
@@ -196,7 +197,9 @@ static enum err serve(struct call *c, const struct verb_args *a, int64_t begun_m
             .version = CHIRON_VERSION,
         };
         janitor_open();
+        knowledge_watch_begin();
         e = http_serve(c, &conf, say_ready, &ready);
+        knowledge_watch_end();
         janitor_close();
         demo_end();
     }

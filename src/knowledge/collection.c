@@ -221,7 +221,7 @@ static int set_for(struct collection *s, const char *model, int dim)
     if (!r->model) abort();
     int i = s->set_count++;
     assert(s->set_count == b->set_count);
-    s->sets[i] = (struct collection_set){ .model = r->model, .dim = dim, .rows = r->rows, .plain = true };
+    s->sets[i] = (struct collection_set){ .model = r->model, .dim = dim, .rows = r->rows, .plain = true, .ascending = true };
     return i;
 }
 
@@ -275,11 +275,12 @@ static void take_item(void *arg, const struct stored_item *i)
     int set = at != COLLECTION_NONE && i->model ? set_for(s, i->model, i->dim) : -1;
     if (set < 0) return;
     struct collection_set *to = &s->sets[set];
-    /* A vector of an item from an earlier generation may be a second one. */
-    for (uint32_t k = 0; at + 1 < s->count && k < to->count; k++) {
+    /* A vector of an item from an earlier generation may be a second one; not where they came in the items' order so far. */
+    bool second = at + 1 < s->count && to->count && !(to->ascending && s->index_of[set][to->count - 1] < at);
+    for (uint32_t k = 0; second && k < to->count; k++) {
         if (s->index_of[set][k] != at) continue;
         s->index_of[set][k] = COLLECTION_NONE;
-        to->plain = false;
+        to->plain = to->ascending = false;
     }
     if (to->count == s->index_cap[set]) {
         s->index_cap[set] = s->index_cap[set] ? s->index_cap[set] * 2 : 64;
@@ -291,6 +292,7 @@ static void take_item(void *arg, const struct stored_item *i)
     uint32_t slot = vectors_add(rows, row);
     assert(slot == to->count);
     to->plain &= slot == at;
+    to->ascending &= slot == 0 || (s->index_of[set][slot - 1] != COLLECTION_NONE && s->index_of[set][slot - 1] < at);
     s->index_of[set][slot] = at;
     to->count = slot + 1;
 }

@@ -24,6 +24,7 @@ struct collection_set {
     uint32_t              count;      /* rows of this snapshot */
     const uint32_t       *index_of;   /* slot → index of the item; COLLECTION_NONE: replaced by a later vector */
     bool                  plain;      /* slot and index are the same everywhere */
+    bool                  ascending;  /* index_of ascends, and none was replaced */
 };
 #define COLLECTION_NONE UINT32_MAX
 
@@ -56,5 +57,8 @@ bool collection_matches(const json_t *metadata, const json_t *filter);
 void   collections_open(size_t max_bytes);
 void   collections_close(void);
 void   collection_forget(const char *creator_id);                    /* its data folder went or was replaced */
+/* Reads all of c's creator's index anew, beside searches that go on with what is there, and lets go of the memory of
+ * vectors that are no more. Nothing held in memory: nothing to do. An error is forgiven: the next reader meets it. */
+void   collection_renew(struct call *c);
 size_t collections_bytes(void);
 #endif

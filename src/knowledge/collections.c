@@ -10,6 +10,7 @@
 
 #include "base/metric.h"
 #include "knowledge/collection_follow.h"
+#include "knowledge/search_store.h"
 
 struct entry {
     struct entry *next;
@@ -110,6 +111,39 @@ enum err collection_get(struct call *c, struct conn *r, int64_t generation, stru
     pthread_mutex_unlock(&lock);
     if (!e) *out = col;
     return e;
+}
+
+void collection_renew(struct call *c)
+{
+    struct entry *en = entry_enter(c->creator_id);
+    struct collection *fresh = NULL, *newer = NULL, *was = NULL;
+    struct conn *r = NULL;
+    int64_t generation = 0;
+    pthread_mutex_lock(&lock);
+    bool held = en->now != NULL;
+    pthread_mutex_unlock(&lock);
+    enum err e = held ? search_store_begin(c, &r, &generation) : OK;
+    if (!e && held) e = collection_follow(c, r, generation, NULL, &fresh);
+    search_store_end(&r);
+    /* What changed while it was read is little. */
+    pthread_mutex_lock(&en->refresh);
+    if (!e && fresh) e = search_store_begin(c, &r, &generation);
+    if (!e && fresh) e = collection_follow(c, r, generation, fresh, &newer);
+    if (!e && newer) {
+        pthread_mutex_lock(&lock);
+        was = en->now;
+        en->now = newer;
+        en->bytes = collection_bytes(newer);
+        pthread_mutex_unlock(&lock);
+    }
+    pthread_mutex_unlock(&en->refresh);
+    search_store_end(&r);
+    collection_release(was);
+    collection_release(fresh);
+    pthread_mutex_lock(&lock);
+    en->busy--;
+    pthread_mutex_unlock(&lock);
+    if (e) call_forgive(c);
 }
 
 void collections_open(size_t max_bytes)

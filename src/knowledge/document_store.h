@@ -4,6 +4,7 @@
 #ifndef CHIRON_KNOWLEDGE_DOCUMENT_STORE_H
 #define CHIRON_KNOWLEDGE_DOCUMENT_STORE_H
 #include "knowledge/knowledge.h"
+#include "knowledge/model_store.h"
 
 /* What an ingest job has to do; its payload, as a struct. No pointer is NULL. */
 struct ingest_task {
@@ -40,11 +41,13 @@ MUST_CHECK enum err document_store_pages(struct call *c, const char *id, struct 
 MUST_CHECK enum err document_store_chunks(struct call *c, const char *id, struct chunk **out, int *n_out);
 
 /* ---- a version being read in ---- */
+struct staged_vector { const char *model; int dim; const float *v; };   /* model NULL: none */
 struct staged_chunk {
-    const char  *id, *text, *heading, *language, *model;
-    int          idx, page, dim;
+    const char  *id, *text, *heading, *language;
+    int          idx, page;
     int64_t      start_byte, end_byte;
-    const float *vector;            /* dim floats; NULL when dim is 0 */
+    const unsigned char *text_hash;      /* of what was embedded; NULL without vectors */
+    struct staged_vector vectors[2];     /* the second is of the model that takes the first's place */
 };
 struct staged_page {
     int         page;
@@ -64,6 +67,8 @@ struct staged_result {
     int64_t     text_bytes;
     int         pages, chunks;
     bool        keep_file;          /* false: the text was masked, the bytes go */
+    const struct model_row *models; /* of the staged vectors, the first one first */
+    int         model_count;
 };
 /* Everything staged takes the place of what was there, with its index; ERR_NOT_FOUND when the document was removed or
  * another version was sent after this one. */

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "encoder/encoder.h"
+#include "knowledge/embedder.h"
 #include "knowledge/knowledge.h"
 #include "knowledge/lru.h"
 #include "models/models.h"
@@ -49,17 +50,24 @@ const char *embed_model(void)
     return e ? encoder_name(e) : "";
 }
 
+/* The model that is asked first, NULL: the endpoint alone; and what the texts are to it. */
+struct asked {
+    const struct embedder *local;
+    enum encoder_kind kind;
+};
+
 /* The key is of what the model reads: the same words as a question and as a passage differ only where the model has
  * different prefixes for them. */
-static const char *cache_key(struct call *c, enum encoder_kind kind, const char *text, size_t n)
+static const char *cache_key(struct call *c, const struct asked *a, const char *text, size_t n)
 {
     char hex[65];
-    const char *model = embed_model(), *prefix = *model ? encoder_prefix(encoder_default(), kind) : "";
+    const struct embedder *local = a->local;
+    const char *prefix = local ? encoder_prefix(embedder_encoder(local), a->kind) : "";
     if (*prefix) {
         text = arena_printf(&c->mem, "%s%.*s", prefix, (int)n, text);
         n += strlen(prefix);
     }
-    return arena_printf(&c->mem, "embedding:%.90s:%s", *model ? model : "remote", id_sha256_hex(text, n, hex));
+    return arena_printf(&c->mem, "embedding:%.200s:%s", local ? embedder_key(local) : "remote", id_sha256_hex(text, n, hex));
 }
 
 static const struct cached *usable(const void *p, size_t n)
@@ -99,14 +107,14 @@ static void keep(struct call *c, const char *key, const float *v, int dim, const
 }
 
 /* ERR_CANCELLED and ERR_TIMEOUT end the work; any other failure of the local model is a reason to ask the endpoint. */
-static enum err run_local(struct call *c, enum encoder_kind kind, const char *const *texts, const size_t *lens, int n,
+static enum err run_local(struct call *c, const struct asked *a, const char *const *texts, const size_t *lens, int n,
                           const float **out, int *dim_out, const char **model_out)
 {
-    struct encoder *e = encoder_default();
-    if (!e) return fail(c, ERR_UPSTREAM, "no encoder is loaded");
+    if (!a->local) return fail(c, ERR_UPSTREAM, "no encoder is loaded");
+    struct encoder *e = embedder_encoder(a->local);
     int64_t start = clock_mono_us();
     float *v = arena_array(&c->mem, (size_t)n * (size_t)encoder_dim(e), sizeof *v);
-    enum err err = encoder_embed_as(c, e, kind, texts, lens, n, v, NULL);
+    enum err err = encoder_embed_as(c, e, a->kind, texts, lens, n, v, NULL);
     metric_observe("chiron_model_inference_seconds", "model=\"encoder\"", (double)(clock_mono_us() - start) / 1e6);
     if (err) return err;
     *out = v;
@@ -145,20 +153,20 @@ static enum err run_remote(struct call *c, const char *const *texts, const size_
     return OK;
 }
 
-static enum err run(struct call *c, enum encoder_kind kind, const char *const *texts, const size_t *lens, int n, const float **out,
-                    int *dim_out, const char **model_out)
+static enum err run(struct call *c, const struct asked *a, const char *const *texts, const size_t *lens, int n,
+                    const float **out, int *dim_out, const char **model_out)
 {
-    enum err e = run_local(c, kind, texts, lens, n, out, dim_out, model_out);
+    enum err e = run_local(c, a, texts, lens, n, out, dim_out, model_out);
     if (!e || e == ERR_CANCELLED || e == ERR_TIMEOUT) return e;
-    if (encoder_default()) log_warn(c, "the local encoder failed", "error", c->err_text, NULL);
+    if (a->local) log_warn(c, "the local encoder failed", "error", c->err_text, NULL);
     call_forgive(c);
     e = run_remote(c, texts, lens, n, out, dim_out, model_out);
     if (!e) metric_add("chiron_embed_fallback_total", NULL, 1);
     return e;
 }
 
-enum err embed_texts(struct call *c, enum encoder_kind kind, const char *const *texts, const size_t *lens, int n, const float **out,
-                     int *dim_out, const char **model_out)
+static enum err embed_with(struct call *c, const struct asked *a, const char *const *texts, const size_t *lens, int n,
+                           const float **out, int *dim_out, const char **model_out)
 {
     assert(n > 0 && n <= LIMIT_EMBED_BATCH);
     int64_t start = clock_mono_us();
@@ -168,7 +176,7 @@ enum err embed_texts(struct call *c, enum encoder_kind kind, const char *const *
     int m = 0;
     for (int i = 0; i < n; i++) {
         size_t len = lens ? lens[i] : strlen(texts[i]);
-        keys[i] = cache_key(c, kind, texts[i], len);
+        keys[i] = cache_key(c, a, texts[i], len);
         known[i] = recall(c, keys[i]);
         /* One reply has one model: a cached vector of another is made again. */
         if (known[i] && i > 0 && known[0] && strcmp(known[0]->model, known[i]->model) != 0) known[i] = NULL;
@@ -180,11 +188,11 @@ enum err embed_texts(struct call *c, enum encoder_kind kind, const char *const *
     const char *model = "";
     int dim = 0;
     if (m > 0) {
-        enum err e = run(c, kind, missing, missing_lens, m, &fresh, &dim, &model);
+        enum err e = run(c, a, missing, missing_lens, m, &fresh, &dim, &model);
         if (e) return e;
         for (int i = 0; m < n && i < n; i++) {
             if (!known[i] || (known[i]->dim == dim && !strcmp(known[i]->model, model))) continue;
-            e = run(c, kind, texts, lens, n, &fresh, &dim, &model);     /* the model changed under the cache: all anew */
+            e = run(c, a, texts, lens, n, &fresh, &dim, &model);     /* the model changed under the cache: all anew */
             if (e) return e;
             memset(known, 0, (size_t)n * sizeof *known);
             break;
@@ -209,4 +217,42 @@ enum err embed_texts(struct call *c, enum encoder_kind kind, const char *const *
 enum err embed_text(struct call *c, const char *text, size_t n, const float **out, int *dim_out, const char **model_out)
 {
     return embed_texts(c, ENCODER_QUERY, &text, &n, 1, out, dim_out, model_out);
+}
+
+enum err embed_texts(struct call *c, enum encoder_kind kind, const char *const *texts, const size_t *lens, int n, const float **out,
+                     int *dim_out, const char **model_out)
+{
+    struct embedder *local = embedder_take_default();
+    enum err e = embed_with(c, &(struct asked){ local, kind }, texts, lens, n, out, dim_out, model_out);
+    embedder_give(local);
+    return e;
+}
+
+enum err embed_remote(struct call *c, const char *const *texts, int n, const float **out, int *dim_out, const char **model_out)
+{
+    return run_remote(c, texts, NULL, n, out, dim_out, model_out);
+}
+
+bool embed_remote_ready(void)
+{
+    return models_can_embed();
+}
+
+enum err embed_question(struct call *c, const struct model_state *s, const char *text, size_t n, const float **out, int *dim_out,
+                        const char **label_out)
+{
+    struct embedder *local = NULL;
+    const char *name = NULL;
+    const struct model_row *m = &s->active;
+    if (!m->label) return embed_text(c, text, n, out, dim_out, label_out);
+    enum err e = m->remote ? OK : embedder_take(c, m, &local);
+    /* Without any model of our own the endpoint stands in; beside one, a missing model is being replaced by it. */
+    if (e && encoder_default()) return fail(c, ERR_NOT_FOUND, "the model %s is not here", m->name);
+    if (e) call_forgive(c);
+    e = embed_with(c, &(struct asked){ local, ENCODER_QUERY }, &text, &n, 1, out, dim_out, &name);
+    bool own = !e && (m->remote ? !strcmp(name, m->name) : local && !strcmp(name, embedder_name(local))) && *dim_out == m->dim;
+    embedder_give(local);
+    if (e) return m->remote && encoder_default() ? fail(c, ERR_NOT_FOUND, "%s cannot be asked", m->name) : e;
+    *label_out = own ? m->label : !m->remote && !strcmp(name, m->name) ? arena_printf(&c->mem, "%s#remote", name) : name;
+    return OK;
 }

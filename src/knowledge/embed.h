@@ -13,4 +13,13 @@ MUST_CHECK enum err embed_texts(struct call *c, enum encoder_kind kind, const ch
                                 const float **out, int *dim_out, const char **model_out);
 /* Name of the model that would be asked first; "" without a local one. */
 const char *embed_model(void);
+/* A question in the model that a creator's vectors are of; *label_out: whose set to search. Never in another than the
+ * state's active one, but for the endpoint standing in for it. ERR_NOT_FOUND: it cannot be run here. */
+struct model_state;
+MUST_CHECK enum err embed_question(struct call *c, const struct model_state *s, const char *text, size_t n, const float **out,
+                                   int *dim_out, const char **label_out);
+/* Past the caches, from the endpoint alone; texts are masked on their way out. ERR_UPSTREAM. */
+MUST_CHECK enum err embed_remote(struct call *c, const char *const *texts, int n, const float **out, int *dim_out,
+                                 const char **model_out);
+bool embed_remote_ready(void);      /* there is one */
 #endif

@@ -6,7 +6,6 @@
 #include "knowledge/ingest.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +17,15 @@
 #include "base/log.h"
 #include "encoder/encoder.h"
 #include "knowledge/extract.h"
+#include "knowledge/passages.h"
+#include "knowledge/reindex.h"
 #include "knowledge/split.h"
 #include "store/jobs.h"
 #include "store/store.h"
 
 #define BATCH_CHUNKS  32
+#define USED_MAX      4           /* models of one document's vectors */
 #define BATCH_PAGES   64
-#define WINDOWS_MAX   64          /* of one chunk */
 #define SAMPLE_BYTES  (64 * 1024) /* of text to tell the document's language from */
 
 enum { STAGE_EXTRACT, STAGE_SPLIT, STAGE_EMBED, STAGE_STORE, STAGES };
@@ -35,7 +36,9 @@ struct ingest {
     const struct job *job;
     struct ingest_task t;
     struct extract_info info; /* as far as it is known */
-    struct encoder *enc;      /* NULL: words only */
+    struct passages models;   /* none: words only */
+    struct model_row used[USED_MAX];
+    int used_count;
     struct split_opts split;
     bool mask;
     struct staged_span *staged; /* from an earlier try */
@@ -159,68 +162,35 @@ const char *ingest_embed_text(struct arena *mem, const char *text, size_t n, con
     return arena_printf(mem, "%s\n%.*s", last, (int)n, text);
 }
 
-/* A text longer than the encoder's reach is embedded in windows of equal size, whose mean stands for it: cut at the
- * first, three quarters of a CRE chunk would not be found. */
-static int windows(const struct ingest *g, struct arena *mem, const char *text, size_t n, const char **texts,
-                   size_t *lens, int room)
-{
-    /* A token has at least one byte. */
-    size_t reach = (size_t)encoder_reach(g->enc, ENCODER_PASSAGE);
-    int max = (int)(n < reach * WINDOWS_MAX ? n : reach * WINDOWS_MAX);
-    uint32_t *at = arena_array(mem, (size_t)max + 1, sizeof(*at));
-    int tokens = n > reach ? tokenizer_spans(encoder_tokenizer(g->enc), text, n, at, max) : 0;
-    int count = (tokens + (int)reach - 1) / (int)reach;
-    if (count < 1) count = 1;
-    if (count > room) count = room;
-    for (int i = 0; i < count; i++) {
-        size_t from = i ? at[(int64_t)tokens * i / count] : 0,
-               to = i + 1 < count ? at[(int64_t)tokens * (i + 1) / count] : n;
-        texts[i] = text + from;
-        lens[i] = to - from;
-    }
-    return count;
-}
-
-static void mean(const float *from, int count, int dim, float *out)
-{
-    double sum = 0;
-    for (int d = 0; d < dim; d++) {
-        double v = 0;
-        for (int i = 0; i < count; i++) v += from[(size_t)i * (size_t)dim + (size_t)d];
-        out[d] = (float)v;
-        sum += v * v;
-    }
-    float scale = sum > 0 ? (float)(1 / sqrt(sum)) : 0;
-    for (int d = 0; d < dim; d++) out[d] *= scale;
-}
-
 static enum err embed(struct ingest *g)
 {
-    const char *texts[BATCH_CHUNKS * 4];
-    size_t lens[BATCH_CHUNKS * 4];
-    int counts[BATCH_CHUNKS], dim = encoder_dim(g->enc);
-    for (int from = 0; from < g->chunk_count;) {
-        int n = 0, to = from;
-        /* As many chunks as there is room for windows; at least one. */
-        for (; to < g->chunk_count && n + WINDOWS_MAX <= BATCH_CHUNKS * 4; to++) {
-            struct staged_chunk *k = &g->chunks[to];
-            const char *t = ingest_embed_text(&g->mem, k->text, strlen(k->text), k->heading);
-            counts[to] = windows(g, &g->mem, t, strlen(t), texts + n, lens + n, WINDOWS_MAX);
-            n += counts[to];
-        }
-        float *v = arena_array(&g->mem, (size_t)n * (size_t)dim, sizeof(*v));
-        enum err e = encoder_embed_as(g->c, g->enc, ENCODER_PASSAGE, texts, lens, n, v, NULL);
-        if (e) return e;
-        for (int i = from; i < to; i++) {
-            float *out = arena_array(&g->mem, (size_t)dim, sizeof(*out));
-            mean(v, counts[i], dim, out);
-            v += (size_t)counts[i] * (size_t)dim;
-            g->chunks[i].vector = out;
-            g->chunks[i].dim = dim;
-        }
-        from = to;
+    const char *texts[BATCH_CHUNKS];
+    unsigned char(*hash)[TEXT_HASH_BYTES] = arena_array(&g->mem, BATCH_CHUNKS, sizeof *hash);
+    struct passage_set *sets = arena_array(&g->mem, PASSAGES_SETS, sizeof *sets);
+    int n = g->chunk_count, set_count = 0;
+    for (int i = 0; i < n; i++) {
+        const struct staged_chunk *k = &g->chunks[i];
+        texts[i] = ingest_embed_text(&g->mem, k->text, strlen(k->text), k->heading);
     }
-    return OK;
+    enum err e = passages_embed(g->c, &g->models, &g->mem, texts, n, hash, sets, &set_count);
+    for (int i = 0; !e && i < n; i++) {
+        struct staged_chunk *k = &g->chunks[i];
+        k->text_hash = hash[i];
+        for (int m = 0; m < set_count; m++)
+            k->vectors[m] = (struct staged_vector){ sets[m].model.label, sets[m].model.dim, sets[m].v[i] };
+    }
+    /* What they are of, for the row of the model; kept as long as the job. */
+    for (int m = 0; !e && m < set_count; m++) {
+        const struct model_row *from = &sets[m].model;
+        int at = 0;
+        while (at < g->used_count && strcmp(g->used[at].label, from->label) != 0) at++;
+        if (at < g->used_count || at == USED_MAX) continue;
+        g->used[g->used_count++] = (struct model_row){ .label = arena_strdup(&g->c->mem, from->label), .dim = from->dim,
+                                                       .name = arena_strdup(&g->c->mem, from->name), .remote = from->remote,
+                                                       .print = arena_strdup(&g->c->mem, from->print),
+                                                       .stamp = arena_strdup(&g->c->mem, from->stamp) };
+    }
+    return e;
 }
 
 static enum err flush(struct ingest *g)
@@ -228,7 +198,7 @@ static enum err flush(struct ingest *g)
     if (!g->chunk_count && !g->page_count) return OK;
     g->stage = "embed";
     int64_t began = clock_mono_us();
-    enum err e = g->enc && g->chunk_count ? embed(g) : OK;
+    enum err e = g->models.count && g->chunk_count ? embed(g) : OK;
     int64_t embedded = clock_mono_us();
     g->took_us[STAGE_EMBED] += embedded - began + 1;
     if (!e) e = staging_store_add(g->c, g->job->id, g->pages, g->page_count, g->chunks, g->chunk_count);
@@ -318,7 +288,6 @@ static enum err add_piece(struct ingest *g, const struct extract_page *p, const 
         .text = text,
         .heading = arena_strdup(&g->mem, without_title(s->heading, *g->t.title ? g->t.title : g->info.title)),
         .language = arena_strdup(&g->mem, language),
-        .model = g->enc ? encoder_name(g->enc) : "",
         .idx = g->idx,
         .page = p->page,
         .start_byte = start,
@@ -419,6 +388,8 @@ static enum err finish(struct ingest *g)
     g->done_bytes = g->t.size_bytes;
     report(g);
     int64_t began = clock_mono_us();
+    r.models = g->used;
+    r.model_count = g->used_count;
     e = staging_store_finish(g->c, g->job->id, &g->t, &r);
     g->took_us[STAGE_STORE] += clock_mono_us() - began + 1;
     if (!e) report(g);
@@ -436,18 +407,20 @@ static enum err read_in(struct ingest *g)
     struct call *c = g->c;
     enum media_kind kind;
     if (!media_type_of_word(g->t.kind, &kind)) return fail(c, ERR_CORRUPT, "the job names an unknown kind of document");
-    g->enc = encoder_default();
     g->mask = masks(&g->t);
+    enum err e = passages_begin(c, &g->models);
+    if (e) return e;
     if (strcmp(g->t.unit, "tokens") == 0) {
-        if (!g->enc) return fail(c, ERR_INVALID, "unit tokens needs the encoder, which is not loaded");
-        g->split.tokens = encoder_tokenizer(g->enc);
+        if (!encoder_default()) return fail(c, ERR_INVALID, "unit tokens needs the encoder, which is not loaded");
+        g->split.tokens = encoder_tokenizer(encoder_default());
     }
     g->split.size = g->t.size;
     g->split.overlap = g->t.overlap;
-    enum err e = staging_store_read(c, g->job->id, g->enc ? encoder_name(g->enc) : "", &g->staged, &g->staged_count);
+    e = staging_store_read(c, g->job->id, g->models.count ? g->models.want[0].row.label : "", &g->staged, &g->staged_count);
     if (!e) e = staging_store_cut(c, g->job->id, g->staged_count);
     if (e) return e;
-    if (!g->enc)
+    if (g->staged_count && g->models.want[0].row.dim) g->used[g->used_count++] = g->models.want[0].row;
+    if (!g->models.count)
         log_warn(c, "no encoder: the document will be found by words only", "document", g->t.document_id, NULL);
     g->stage = "extract";
     report(g);
@@ -493,8 +466,10 @@ static enum err run(struct call *c, const struct job *j)
     if (!e && !done)
         log_info(c, "document read in", "document", g->t.document_id, "chunks", log_int(c, g->idx), "pages",
                  log_int(c, g->info.pages), "took_ms", log_int(c, clock_mono_ms() - began), NULL);
+    passages_end(&g->models);
     arena_dispose(&g->mem);
     free(g);
+    if (!e && !done) reindex_ensure(c);
     return e;
 }
 

@@ -5,6 +5,7 @@
 #include "base/metric.h"
 #include "knowledge/collection.h"
 #include "knowledge/embed.h"
+#include "knowledge/embedder.h"
 #include "knowledge/feedback.h"
 #include "knowledge/search.h"
 
@@ -26,6 +27,11 @@ static void describe(void)
     metric_describe("chiron_embed_seconds", 'h', "Time to turn texts into vectors, caches included.");
     metric_describe("chiron_model_inference_seconds", 'h', "Time an embedding model ran, by kind.");
     metric_describe("chiron_embed_fallback_total", 'c', "Times the second embedding model answered for the first.");
+    metric_describe("chiron_embed_known_total", 'c', "Texts to embed whose vector was in the store already.");
+    metric_describe("chiron_reindex_running", 'g', "1 while vectors of another model, or missing ones, are made.");
+    metric_describe("chiron_reindex_remaining", 'g', "Chunks and stored embeddings that still lack their vector, of the last change looked at.");
+    metric_describe("chiron_reindex_vectors_total", 'c', "Vectors made by changes of the model.");
+    metric_describe("chiron_reindex_switches_total", 'c', "Times a creator's searches changed over to a complete set of vectors.");
     metric_describe("chiron_search_seconds", 'h', "Time of a search, by mode.");
     metric_describe("chiron_search_degraded_total", 'c', "Searches answered by words alone, by reason.");
     metric_describe("chiron_cache_hits_total", 'c', "Values found in a cache.");
@@ -47,10 +53,16 @@ enum err knowledge_open(struct call *c)
     return OK;
 }
 
+void knowledge_models(const char *dir)
+{
+    embedders_open(dir);
+}
+
 void knowledge_close(void)
 {
     feedback_close();
     search_close();
     embed_close();
+    embedders_close();
     collections_close();
 }

@@ -12,10 +12,16 @@
 
 struct job_kind;
 extern const struct setting  knowledge_settings[];
-extern const struct job_kind ingest_kind;
+extern const struct job_kind ingest_kind, reindex_kind;
 
 MUST_CHECK enum err knowledge_open(struct call *c); /* after store_open and encoder_set_default */
 void knowledge_close(void);
+/* Folder of the model folders, so that a model from before a change can be run too; before knowledge_open. */
+void knowledge_models(const char *dir);
+/* A server's watch over the models of all creators: begins a change where the default encoder is another than theirs. After
+ * jobs_open, until before jobs_close. */
+void knowledge_watch_begin(void);
+void knowledge_watch_end(void);
 
 /* ---- documents ---- */
 enum document_state { DOCUMENT_QUEUED, DOCUMENT_READY, DOCUMENT_FAILED };

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "encoder/encoder.h"
+#include "knowledge/content.h"
 #include "knowledge/embed.h"
 #include "knowledge/feedback.h"
 #include "knowledge/search.h"
@@ -59,35 +60,21 @@ static enum err texts_of(struct req *r, const char ***texts_out, int *n_out, boo
     return OK;
 }
 
-static enum err store_rows(struct req *r, const char *user, const char *const *texts, int n, const float *v, int dim,
-                           const char *model, struct stored_embedding **out)
+static enum err metadata_of(struct req *r, const char **out)
 {
     struct call *c = &r->call;
     const json_t *meta = json_object_get(r->json, "metadata");
-    const char *metadata = "{}";
-    if (meta) {
-        struct buf b;
-        buf_init(&b, LIMIT_METADATA_BYTES);
-        struct json_out j;
-        json_out_init(&j, &b);
-        json_put_value(&j, NULL, meta);
-        bool failed = b.failed;
-        if (!failed) metadata = arena_strdup(&c->mem, b.data);
-        buf_dispose(&b);
-        if (failed) return fail_field(c, "metadata", "it has at most %d bytes", LIMIT_METADATA_BYTES);
-    }
-    struct stored_embedding *rows = arena_array(&c->mem, (size_t)n, sizeof *rows);
-    for (int i = 0; i < n; i++) {
-        char id[ID_BYTES];
-        rows[i] = (struct stored_embedding){
-            .id = arena_strdup(&c->mem, id_new("emb", id)), .user_id = user, .content = texts[i], .model = model, .dim = dim,
-            .content_type = json_get_text(r->json, "content_type", ""), .metadata = metadata,
-            .language = text_language(texts[i], strlen(texts[i])), .vector = v + (size_t)i * (size_t)dim,
-            .created_ms = clock_unix_ms(),
-        };
-    }
-    *out = rows;
-    return search_store_embeddings(c, rows, n);
+    *out = "{}";
+    if (!meta) return OK;
+    struct buf b;
+    buf_init(&b, LIMIT_METADATA_BYTES);
+    struct json_out j;
+    json_out_init(&j, &b);
+    json_put_value(&j, NULL, meta);
+    bool failed = b.failed;
+    if (!failed) *out = arena_strdup(&c->mem, b.data);
+    buf_dispose(&b);
+    return failed ? fail_field(c, "metadata", "it has at most %d bytes", LIMIT_METADATA_BYTES) : OK;
 }
 
 static void put_vector(struct json_out *j, const char *name, const float *v, int dim)
@@ -110,33 +97,34 @@ static enum err kind_of(struct req *r, bool stored, enum encoder_kind *out)
 static enum err post_embeddings(struct req *r)
 {
     struct call *c = &r->call;
-    const char *user = NULL, *model = NULL, **texts = NULL;
-    struct stored_embedding *rows = NULL;
-    const float *v = NULL;
-    int n = 0, dim = 0;
-    bool list = false, stored = json_get_bool(r->json, "store", true);
-    enum encoder_kind kind = ENCODER_PLAIN;
+    const char *user = NULL, **texts = NULL;
+    struct content_kept k = { .ids = NULL };
+    struct content in = { .content_type = json_get_text(r->json, "content_type", "") };
+    enum encoder_kind kind = ENCODER_PASSAGE;
+    bool list = false, store = json_get_bool(r->json, "store", true);
     enum err e = user_of(r, &user);
-    if (!e) e = kind_of(r, stored, &kind);
-    if (!e) e = texts_of(r, &texts, &n, &list);
-    if (!e) e = embed_texts(c, kind, texts, NULL, n, &v, &dim, &model);
-    if (!e && stored) e = store_rows(r, user, texts, n, v, dim, model, &rows);
+    if (!e) e = texts_of(r, &texts, &in.n, &list);
+    if (!e) e = metadata_of(r, &in.metadata);
+    if (!e) e = kind_of(r, store, &kind);
+    in.user_id = user;
+    in.texts = texts;
+    if (!e) e = store ? content_keep(c, &in, &k) : embed_texts(c, kind, texts, NULL, in.n, &k.v, &k.dim, &k.model);
     if (e) return e;
     struct json_out *j = reply_json(r, 200);
     json_begin_object(j, NULL);
     if (list) {
         json_begin_array(j, "embeddings");
-        for (int i = 0; i < n; i++) put_vector(j, NULL, v + (size_t)i * (size_t)dim, dim);
+        for (int i = 0; i < in.n; i++) put_vector(j, NULL, k.v + (size_t)i * (size_t)k.dim, k.dim);
         json_end(j);
-        if (rows) json_begin_array(j, "ids");
-        for (int i = 0; rows && i < n; i++) json_put_text(j, NULL, rows[i].id);
-        if (rows) json_end(j);
+        if (k.ids) json_begin_array(j, "ids");
+        for (int i = 0; k.ids && i < in.n; i++) json_put_text(j, NULL, k.ids[i]);
+        if (k.ids) json_end(j);
     } else {
-        put_vector(j, "embedding", v, dim);
-        if (rows) json_put_text(j, "id", rows[0].id);
+        put_vector(j, "embedding", k.v, k.dim);
+        if (k.ids) json_put_text(j, "id", k.ids[0]);
     }
-    json_put_int(j, "dimension", dim);
-    json_put_text(j, "model", model);
+    json_put_int(j, "dimension", k.dim);
+    json_put_text(j, "model", k.model);
     json_end(j);
     return OK;
 }

@@ -17,6 +17,7 @@
 #include "knowledge/collection.h"
 #include "knowledge/embed.h"
 #include "knowledge/lru.h"
+#include "knowledge/model_store.h"
 #include "knowledge/search_store.h"
 
 #define CACHE_BYTES (32u << 20)
@@ -24,6 +25,7 @@
 #define EMBED_MS    3       /* with less time left than this the semantic leg is not begun */
 
 static struct lru *cache;
+static const char *const strategy_names[] = { "hybrid", "semantic", "keyword" };
 
 /* What one search carries from stage to stage. */
 struct search {
@@ -39,7 +41,8 @@ struct search {
     int term_count;
     const float *vector;           /* NULL: no semantic leg */
     int dim;
-    const char *model;
+    const char *model;             /* label of the set */
+    struct model_state models;
     struct search_hit hits[UNION_MAX];
     int hit_count;
     int candidates;
@@ -73,8 +76,7 @@ static enum err prepare(struct call *c, const char *text, const struct search_op
     s->alpha = o->alpha_set || o->alpha > 0 ? o->alpha : 0.5f;
     if (!(s->alpha >= 0 && s->alpha <= 1)) return fail_field(c, "alpha", "alpha is 0 to 1");
     s->user = o->user_id ? o->user_id : c->user_id;
-    static const char *const names[] = { "hybrid", "semantic", "keyword" };
-    s->strategy = names[s->mode];
+    s->strategy = strategy_names[s->mode];
     return call_check(c);
 }
 
@@ -84,7 +86,8 @@ static const char *cache_key(struct call *c, const struct search *s, int64_t gen
     struct buf b;
     buf_init(&b, LIMIT_QUERY_BYTES + 64 * 1024);
     const struct search_opts *o = s->o;
-    buf_printf(&b, "%s %s %lld %d %d %a %a %a %s\n", c->creator_id, embed_model(), (long long)generation, (int)s->mode, s->k,
+    const char *model = s->models.active.label ? s->models.active.label : embed_model();
+    buf_printf(&b, "%s %s %lld %d %d %a %a %a %s\n", c->creator_id, model, (long long)generation, (int)s->mode, s->k,
                (double)s->alpha, (double)o->threshold, (double)o->min_cosine, s->user);
     for (int i = 0; o->types && o->types[i]; i++) buf_printf(&b, "%s\n", o->types[i]);
     if (o->filter) {
@@ -127,6 +130,12 @@ static void keep(struct call *c, const char *key, const struct search *s)
     lru_put(cache, key, strlen(key), k, n);
 }
 
+/* A label without what tells models of one name apart. */
+static const char *shown_model(struct call *c, const char *label)
+{
+    return label ? arena_strndup(&c->mem, label, strcspn(label, "#")) : NULL;
+}
+
 /* The semantic leg is given up, not the search. */
 static void degrade(struct call *c, struct search *s, const char *why, const char *label)
 {
@@ -146,13 +155,16 @@ static enum err embed_query(struct call *c, struct search *s)
         return OK;
     }
     int span = span_begin(c, "embed");
-    enum err e = embed_text(c, s->text, s->n, &s->vector, &s->dim, &s->model);
+    enum err e = embed_question(c, &s->models, s->text, s->n, &s->vector, &s->dim, &s->model);
     span_end(c, span);
     call_stage_end(c, outer);
     if (e == ERR_CANCELLED) return e;
     if (e == ERR_TIMEOUT) {
         call_forgive(c);
         degrade(c, s, "no time", "why=\"time\"");
+    } else if (e == ERR_NOT_FOUND) {
+        call_forgive(c);
+        degrade(c, s, arena_printf(&c->mem, "re-indexing, %s is not here", s->models.active.name), "why=\"reindex\"");
     } else if (e) {
         call_forgive(c);
         degrade(c, s, "no encoder", "why=\"encoder\"");
@@ -186,7 +198,7 @@ static void semantic_leg(struct call *c, struct search *s, const struct collecti
     const struct collection_set *set = collection_set(col, s->model, s->dim);
     if (!set) {
         if (collection_count(col) == 0) return;
-        degrade(c, s, arena_printf(&c->mem, "no vectors of %s", s->model), "why=\"vectors\"");
+        degrade(c, s, arena_printf(&c->mem, "no vectors of %s", shown_model(c, s->model)), "why=\"vectors\"");
         return;
     }
     struct vector_hit *near = arena_array(&c->mem, (size_t)s->leg, sizeof *near);
@@ -294,6 +306,24 @@ static void observe(const struct search *s, int64_t start_us)
     metric_observe("chiron_search_seconds", labels[s->mode], (double)(clock_mono_us() - start_us) / 1e6);
 }
 
+/* Another model may have taken the place of the question's meanwhile, and its vectors may be gone: then once more. */
+static enum err begin_again(struct call *c, struct search *s, struct conn **r, int64_t *generation)
+{
+    for (int i = 0;; i++) {
+        const char *was = s->models.active.label;
+        enum err e = search_store_begin(c, r, generation);
+        if (!e) e = model_store_read(c, *r, &s->models);
+        const char *now = e ? NULL : s->models.active.label;
+        if (e || i > 0 || !now || (was && !strcmp(was, now)) || (s->model && !strcmp(s->model, now))) return e;
+        search_store_end(r);
+        s->vector = NULL;
+        s->model = NULL;
+        s->strategy = strategy_names[s->mode];
+        e = embed_query(c, s);
+        if (e) return e;
+    }
+}
+
 enum err search_text(struct call *c, const char *text, const struct search_opts *o, struct passage **out, int *n_out,
                      struct search_info *info)
 {
@@ -306,6 +336,7 @@ enum err search_text(struct call *c, const char *text, const struct search_opts 
     if (!e && s.mode != SEARCH_SEMANTIC)
         s.terms = analyse_query(c, text, s.n, text_language(text, s.n), &s.term_count, &only_stop);
     if (!e) e = search_store_begin(c, &r, &generation);
+    if (!e) e = model_store_read(c, r, &s.models);
     const char *key = e ? NULL : cache_key(c, &s, generation);
     bool cached = !e && recall(c, key, &s);
     span_end(c, span);
@@ -317,14 +348,14 @@ enum err search_text(struct call *c, const char *text, const struct search_opts 
     }
     span = span_begin(c, "search");
     int64_t outer = call_stage_begin(c, CALL_SEARCH, 0);
-    if (!e && !cached) e = search_store_begin(c, &r, &generation);
+    if (!e && !cached) e = begin_again(c, &s, &r, &generation);
     if (!e && !cached) e = run_legs(c, r, generation, &s);
     if (!e && !cached && strncmp(s.strategy, "keyword (", 9) != 0) keep(c, cache_key(c, &s, generation), &s);
     if (!e) e = load(c, r, &s, out, n_out);
     call_stage_end(c, outer);
     span_end(c, span);
     if (e) goto out;
-    if (info) *info = (struct search_info){ .strategy = s.strategy, .model = s.vector || cached ? s.model : NULL, .cached = cached,
+    if (info) *info = (struct search_info){ .strategy = s.strategy, .model = s.vector || cached ? shown_model(c, s.model) : NULL, .cached = cached,
                                             .candidates = s.candidates };
     observe(&s, start);
 out:

@@ -7,6 +7,8 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_KNOWLEDGE_SEARCH_INDEX_H
 #define CHIRON_KNOWLEDGE_SEARCH_INDEX_H
+#include <stddef.h>
+
 #include "base/call.h"
 
 struct conn;
@@ -14,6 +16,9 @@ struct conn;
  * search_index_put: it is not searched until then. */
 MUST_CHECK enum err search_vector_put(struct call *c, struct conn *w, const char *chunk_id, const char *model, int dim,
                                       const float *v);
+/* The same with the hash of the text it was made of (model_store.h), by which the text is known again. */
+MUST_CHECK enum err search_vector_put_of(struct call *c, struct conn *w, const char *chunk_id, const char *model, int dim,
+                                         const float *v, const void *hash, size_t hash_bytes);
 /* Lexical entries of all rows of table chunk with this document_id, replacing earlier ones; needs its document row. */
 MUST_CHECK enum err search_index_put(struct call *c, struct conn *w, const char *document_id);
 /* Takes lexical entries and vectors of the document's chunks out. Nothing there is not an error. While chunk rows still

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "knowledge/analyse.h"
+#include "knowledge/model_store.h"
 #include "knowledge/search_index.h"
 #include "store/db.h"
 #include "store/store.h"
@@ -19,13 +20,19 @@ static enum err touch(struct call *c, struct conn *w)
     return db_run(c, w, "UPDATE search_state SET generation = generation + 1 WHERE id = 1");
 }
 
-enum err search_vector_put(struct call *c, struct conn *w, const char *chunk_id, const char *model, int dim, const float *v)
+enum err search_vector_put_of(struct call *c, struct conn *w, const char *chunk_id, const char *model, int dim, const float *v,
+                              const void *hash, size_t hash_bytes)
 {
     enum err e = db_run(c, w, "DELETE FROM chunk_vector WHERE chunk_id = ?s AND model = ?s", chunk_id, model);
     if (!e)
-        e = db_run(c, w, "INSERT INTO chunk_vector (chunk_id, model, dim, vector) VALUES (?s, ?s, ?i, ?b)", chunk_id, model,
-                   (int64_t)dim, (const void *)v, (size_t)dim * sizeof *v);
+        e = db_run(c, w, "INSERT INTO chunk_vector (chunk_id, model, dim, vector, text_hash) VALUES (?s, ?s, ?i, ?b, ?b)", chunk_id,
+                   model, (int64_t)dim, (const void *)v, (size_t)dim * sizeof *v, hash, hash_bytes);
     return e ? e : touch(c, w);
+}
+
+enum err search_vector_put(struct call *c, struct conn *w, const char *chunk_id, const char *model, int dim, const float *v)
+{
+    return search_vector_put_of(c, w, chunk_id, model, dim, v, NULL, 0);
 }
 
 static enum err put_terms(struct call *c, struct conn *w, int64_t item, const char *title, const char *heading,
@@ -174,11 +181,18 @@ enum err search_store_items(struct call *c, struct conn *conn, int64_t last_item
                            "LEFT JOIN document d ON i.kind = 0 AND d.id = i.source "
                            "LEFT JOIN embedding e ON i.kind = 1 AND e.id = i.ref WHERE i.item > ?i ORDER BY i.item", last_item);
     e = each_item(c, r, e, f, arg);
-    if (e || last_item == 0) return e;
-    e = db_select(c, conn, &r,
-                  "SELECT i.item, i.kind, i.source, i.user_id, i.content_type, v.seq, v.model, v.dim, v.vector, '{}', '', '', '' "
-                  "FROM chunk_vector v JOIN search_item i ON i.kind = 0 AND i.ref = v.chunk_id "
-                  "WHERE v.seq > ?i AND i.item <= ?i ORDER BY v.seq", last_seq, last_item);
+    if (e) return e;
+    /* While a model takes another's place a stored embedding has its second vector beside it. */
+    if (last_item == 0)
+        e = db_select(c, conn, &r,
+                      "SELECT i.item, i.kind, i.source, i.user_id, i.content_type, v.seq, v.model, v.dim, v.vector, '{}', '', '', '' "
+                      "FROM embedding e JOIN chunk_vector v ON v.chunk_id = e.id JOIN search_item i ON i.kind = 1 AND i.ref = e.id "
+                      "ORDER BY v.seq");
+    else
+        e = db_select(c, conn, &r,
+                      "SELECT i.item, i.kind, i.source, i.user_id, i.content_type, v.seq, v.model, v.dim, v.vector, '{}', '', '', '' "
+                      "FROM chunk_vector v JOIN search_item i ON i.kind IN (0, 1) AND i.ref = v.chunk_id "
+                      "WHERE v.seq > ?i AND (i.item <= ?i OR i.kind = 1) ORDER BY v.seq", last_seq, last_item);
     return each_item(c, r, e, f, arg);
 }
 
@@ -232,9 +246,15 @@ enum err search_store_embeddings(struct call *c, const struct stored_embedding *
         const struct stored_embedding *s = &rows[i];
         e = db_run(c, w,
                    "INSERT INTO embedding (id, user_id, content, content_type, embedding_vector, model_name, dimension, metadata, "
-                   "created_at, language) VALUES (?s, ?s, ?s, ?s, ?b, ?s, ?i, ?s, ?i, ?s)",
+                   "created_at, language, text_hash) VALUES (?s, ?s, ?s, ?s, ?b, ?s, ?i, ?s, ?i, ?s, ?b)",
                    s->id, s->user_id, s->content, s->content_type, (const void *)s->vector, (size_t)s->dim * sizeof *s->vector,
-                   s->model, (int64_t)s->dim, s->metadata, s->created_ms, s->language);
+                   s->model, (int64_t)s->dim, s->metadata, s->created_ms, s->language, (const void *)s->text_hash,
+                   s->text_hash ? (size_t)TEXT_HASH_BYTES : (size_t)0);
+        if (!e && s->of) e = model_store_note(c, w, s->of);
+        if (!e && s->next) e = model_store_note(c, w, s->next);
+        if (!e && s->next)
+            e = search_vector_put_of(c, w, s->id, s->next->label, s->next->dim, s->next_vector, s->text_hash, TEXT_HASH_BYTES);
+        if (!e && s->lacking) e = model_store_lacking(c, w);
         struct new_item item = { .chunk_id = s->id, .text = s->content, .user_id = s->user_id, .content_type = s->content_type,
                                  .language = s->language };
         if (!e) e = put_item(c, w, SEARCH_EMBEDDING, s->id, &item);

@@ -10,6 +10,7 @@
 #include "knowledge/knowledge.h"
 
 struct conn;
+struct model_row;
 
 /* Begin and end a snapshot; the generation counts every change of what can be found. */
 MUST_CHECK enum err search_store_begin(struct call *c, struct conn **out, int64_t *generation_out);
@@ -47,6 +48,11 @@ struct stored_embedding {
     int         dim;
     const float *vector;
     int64_t     created_ms;
+    const unsigned char *text_hash;     /* of content, TEXT_HASH_BYTES; NULL: not known */
+    const struct model_row *of;         /* what vector is of; NULL: model alone is known */
+    const struct model_row *next;       /* the model that takes its place, and its vector; NULL: none does */
+    const float *next_vector;
+    bool        lacking;                /* vector is not of the model that answers */
 };
 /* All or none. */
 MUST_CHECK enum err search_store_embeddings(struct call *c, const struct stored_embedding *rows, int n);

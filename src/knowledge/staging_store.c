@@ -77,12 +77,15 @@ enum err staging_store_add(struct call *c, const char *job_id, const struct stag
     }
     for (int i = 0; !e && i < chunk_count; i++) {
         const struct staged_chunk *k = &chunks[i];
+        const struct staged_vector *v = k->vectors;
         e = db_run(c, w,
                    "INSERT INTO staged_chunk (job_id, idx, id, text, heading, page, start_byte, end_byte, language, "
-                   "dim, model, vector) "
-                   "VALUES (?s, ?i, ?s, ?s, ?s, ?i, ?i, ?i, ?s, ?i, ?s, ?b)",
+                   "dim, model, vector, text_hash, next_dim, next_model, next_vector) "
+                   "VALUES (?s, ?i, ?s, ?s, ?s, ?i, ?i, ?i, ?s, ?i, ?s, ?b, ?b, ?i, ?s, ?b)",
                    job_id, (int64_t)k->idx, k->id, k->text, k->heading, (int64_t)k->page, k->start_byte, k->end_byte,
-                   k->language, (int64_t)k->dim, k->model, (const void *)k->vector, (size_t)k->dim * sizeof(float));
+                   k->language, (int64_t)v[0].dim, v[0].model ? v[0].model : "", (const void *)v[0].v,
+                   (size_t)v[0].dim * sizeof(float), (const void *)k->text_hash, k->text_hash ? (size_t)TEXT_HASH_BYTES : (size_t)0,
+                   (int64_t)v[1].dim, v[1].model ? v[1].model : "", (const void *)v[1].v, (size_t)v[1].dim * sizeof(float));
     }
     if (!e) e = db_commit(c, &w);
     db_release(&w);
@@ -95,19 +98,26 @@ static enum err drop_staged(struct call *c, struct conn *w, const char *job_id)
     return e ? e : db_run(c, w, "DELETE FROM staged_page WHERE job_id = ?s", job_id);
 }
 
+static enum err put_vector(struct call *c, struct conn *w, struct rows *r, int at)
+{
+    size_t n = 0, hash_bytes = 0;
+    const void *hash = rows_blob(r, 1, &hash_bytes), *v = rows_blob(r, at + 2, &n);
+    int dim = (int)rows_int(r, at + 1);
+    if (dim == 0) return OK;
+    if (n != (size_t)dim * sizeof(float))
+        return fail(c, ERR_CORRUPT, "a staged vector has %zu bytes instead of %zu", n, (size_t)dim * sizeof(float));
+    return search_vector_put_of(c, w, rows_text(r, 0), rows_text(r, at), dim, v, hash, hash_bytes);
+}
+
 static enum err put_vectors(struct call *c, struct conn *w, const char *job_id)
 {
     struct rows *r = NULL;
-    enum err e = db_select(
-        c, w, &r, "SELECT id, model, dim, vector FROM staged_chunk WHERE job_id = ?s AND dim > 0 ORDER BY idx", job_id);
+    enum err e = db_select(c, w, &r,
+                           "SELECT id, text_hash, model, dim, vector, next_model, next_dim, next_vector FROM staged_chunk WHERE "
+                           "job_id = ?s AND (dim > 0 OR next_dim > 0) ORDER BY idx", job_id);
     while (!e && rows_next(r)) {
-        size_t n = 0;
-        const void *v = rows_blob(r, 3, &n);
-        int dim = (int)rows_int(r, 2);
-        if (n != (size_t)dim * sizeof(float))
-            e = fail(c, ERR_CORRUPT, "a staged vector has %zu bytes instead of %zu", n, (size_t)dim * sizeof(float));
-        else
-            e = search_vector_put(c, w, rows_text(r, 0), rows_text(r, 1), dim, v);
+        e = put_vector(c, w, r, 2);
+        if (!e) e = put_vector(c, w, r, 5);
     }
     return rows_close(c, &r, e);
 }
@@ -153,7 +163,9 @@ static enum err move_staged(struct call *c, struct conn *w, const char *job_id, 
                    "FROM staged_chunk WHERE job_id = ?s ORDER BY idx",
                    t->document_id, t->user_id, t->content_type, r->language, job_id);
     if (!e) e = put_vectors(c, w, job_id);
+    for (int i = 0; !e && i < r->model_count; i++) e = model_store_note(c, w, &r->models[i]);
     if (!e) e = search_index_put(c, w, t->document_id);
+    if (!e) e = model_store_look(c, w, t->document_id);
     return e ? e : drop_staged(c, w, job_id);
 }
 

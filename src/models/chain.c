@@ -153,3 +153,8 @@ enum err models_embed(struct call *c, const char *const *texts, int n, float **o
         return fail(c, ERR_UPSTREAM, "no embedding provider is configured (OPENAI_API_KEY or OPENAI_BASE_URL)");
     return openai_embed(c, texts, n, out, dim_out, model_out);
 }
+
+bool models_can_embed(void)
+{
+    return openai_configured();
+}

@@ -62,5 +62,6 @@ MUST_CHECK enum err models_extract(struct call *c, const struct prompt *p, delta
 bool models_has_llm(void);                         /* a rung before `extractive` is configured */
 /* Embeddings from an OpenAI-compatible endpoint (RAG-016), n × *dim_out floats in c->mem. ERR_UPSTREAM: not configured. */
 MUST_CHECK enum err models_embed(struct call *c, const char *const *texts, int n, float **out, int *dim_out, const char **model_out);
+bool models_can_embed(void);                       /* such an endpoint is configured */
 const char *models_state(void);                    /* one line for health: "extractive" or "openai (gpt-…), extractive" */
 #endif

@@ -291,7 +291,7 @@ static void what_an_earlier_try_staged_is_not_made_again(void **s)
     const char *text = "# A\n\nFirst words.\n\n# B\n\nSecond words.\n";
     OKAY(document_add_text(&c, text, strlen(text), &(struct ingest_opts){ .filename = "a.md", .title = "T" }, &id, &job, &known));
     /* The first chunk is there from a try that was killed; its id proves that it was kept. */
-    struct staged_chunk one = { .id = "chk_kept", .text = "# A\n\nFirst words.", .heading = "A", .language = "en", .model = "", .idx = 0, .end_byte = 17 };
+    struct staged_chunk one = { .id = "chk_kept", .text = "# A\n\nFirst words.", .heading = "A", .language = "en", .idx = 0, .end_byte = 17 };
     OKAY(staging_store_add(&c, job, NULL, 0, &one, 1));
     OKAY(jobs_run_here(&c, kinds, job));
     OKAY(document_chunks(&c, id, &k, &n));
