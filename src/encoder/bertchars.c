@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Character classes of BERT's uncased tokenizer. They come from utf8proc, whose Unicode is newer than the one the
+/* Character classes of BERT's tokenizer. They come from utf8proc, whose Unicode is newer than the one the
  * published tokenizer was built with; the two tables below are the characters where the difference shows, found by
  * asking that tokenizer about every code point. It does not reorder combining marks: no mark that survives the
  * stripping stands in the vocabulary, so their order cannot change a token. */
@@ -35,7 +35,7 @@ static const struct range kept[] = {
 };
 
 /* Punctuation that it does not know yet and treats as letters. */
-static const struct range letters[] = {
+static const struct range newer_punctuation[] = {
     { 0x61d, 0x61d }, { 0x9fd, 0x9fd }, { 0xa76, 0xa76 }, { 0xc77, 0xc77 }, { 0xc84, 0xc84 }, { 0x1b7d, 0x1b7e },
     { 0x2e43, 0x2e4f }, { 0x2e52, 0x2e5d }, { 0x10ead, 0x10ead }, { 0x10f55, 0x10f59 }, { 0x10f86, 0x10f89 },
     { 0x1144b, 0x1144f }, { 0x1145a, 0x1145b }, { 0x1145d, 0x1145d }, { 0x11660, 0x1166c }, { 0x116b9, 0x116b9 },
@@ -78,28 +78,46 @@ static bool is_punctuation(uint32_t cp, int category)
 {
     if (cp < 128) return bertchars_ascii[cp] == BERTCHARS_PUNCT;
     if (cp == CANADIAN_CHI || cp == SHARADA_SANDHI) return true;
-    return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO && !WITHIN(letters, cp);
+    return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO && !WITHIN(newer_punctuation, cp);
 }
 
-int bertchars_fold(uint32_t cp, struct bertchars_out *out)
+/* Full lower case: one letter becomes two. */
+enum { CAPITAL_I_DOT = 0x130, COMBINING_DOT_ABOVE = 0x307 };
+
+static int put_lower(uint32_t cp, int category, bool lower, struct bertchars_out *out)
+{
+    int n = 0;
+    if (lower && cp == CAPITAL_I_DOT) {
+        out[n++] = (struct bertchars_out){ 'i', BERTCHARS_WORD };
+        cp = COMBINING_DOT_ABOVE;
+    } else if (lower) {
+        cp = (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp);
+    }
+    out[n++] = (struct bertchars_out){ cp, is_punctuation(cp, category) ? BERTCHARS_PUNCT : BERTCHARS_WORD };
+    return n;
+}
+
+int bertchars_fold(uint32_t cp, struct bertchars_letters letters, struct bertchars_out *out)
 {
     if (cp < 128) {
         uint8_t k = bertchars_ascii[cp];
-        out[0] = (struct bertchars_out){ cp - 'A' < 26 ? cp + 32 : cp, k };
+        out[0] = (struct bertchars_out){ cp - 'A' < 26 && letters.lower_case ? cp + 32 : cp, k };
         return k != BERTCHARS_DROP;
     }
     int category = utf8proc_category((utf8proc_int32_t)cp);
-    if (cp == 0xfffd || cp == HANUNOO_PAMUDPOD) return 0;
+    if (cp == 0xfffd || (cp == HANUNOO_PAMUDPOD && letters.strip_accents)) return 0;
     if (WITHIN(kept, cp)) {
         out[0] = (struct bertchars_out){ cp, is_punctuation(cp, category) ? BERTCHARS_PUNCT : BERTCHARS_WORD };
         return 1;
     }
     switch (category) {
+    case UTF8PROC_CATEGORY_MN:
+        if (!letters.strip_accents) break;
+        return 0;
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CS:
-    case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_MN: return 0;
+    case UTF8PROC_CATEGORY_CO: return 0;
     case UTF8PROC_CATEGORY_ZS:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP: out[0] = (struct bertchars_out){ ' ', BERTCHARS_SPACE }; return 1;
@@ -107,19 +125,17 @@ int bertchars_fold(uint32_t cp, struct bertchars_out *out)
     }
     utf8proc_int32_t parts[4] = { (utf8proc_int32_t)cp };
     int n = 1, boundary = 0;
-    if (cp != DIVES_AKURU_O) {
+    if (letters.strip_accents && cp != DIVES_AKURU_O) {
         n = (int)utf8proc_decompose_char((utf8proc_int32_t)cp, parts, 4, UTF8PROC_DECOMPOSE, &boundary);
         if (n < 1 || n > 4) return 0;
     }
     int  count = 0;
-    bool alone = WITHIN(chinese, cp);
+    bool alone = letters.split_chinese && WITHIN(chinese, cp);
     if (alone) out[count++] = (struct bertchars_out){ ' ', BERTCHARS_SPACE };
     for (int i = 0; i < n; i++) {
         int part_category = utf8proc_category(parts[i]);
-        if (part_category == UTF8PROC_CATEGORY_MN) continue;
-        uint32_t low = (uint32_t)utf8proc_tolower(parts[i]);
-        bool     punct = is_punctuation(low, part_category);
-        out[count++] = (struct bertchars_out){ low, punct ? BERTCHARS_PUNCT : BERTCHARS_WORD };
+        if (letters.strip_accents && part_category == UTF8PROC_CATEGORY_MN) continue;
+        count += put_lower((uint32_t)parts[i], part_category, letters.lower_case, out + count);
     }
     if (alone) out[count++] = (struct bertchars_out){ ' ', BERTCHARS_SPACE };
     return count;

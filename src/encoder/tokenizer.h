@@ -18,6 +18,8 @@ struct tokenizer_frame {
 
 /* From folder/vocab.txt, else folder/tokenizer.json. ERR_NOT_FOUND: neither; ERR_CORRUPT names what is wrong. */
 MUST_CHECK enum err tokenizer_load(struct call *c, const char *folder, const struct card *card, struct tokenizer **out);
+/* From the bytes of a tokenizer.json; WordPiece is then uncased. */
+MUST_CHECK enum err tokenizer_read(struct call *c, const char *text, size_t n, struct tokenizer **out);
 struct tokenizer *tokenizer_of_words(struct wordpiece *w);   /* takes w */
 void tokenizer_free(struct tokenizer *t);                    /* NULL allowed */
 int  tokenizer_size(const struct tokenizer *t);              /* ids are below it */

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* BERT's uncased WordPiece as one pass over the bytes: characters are folded one at a time into a word of at most 100
+/* BERT's WordPiece as one pass over the bytes: characters are folded one at a time into a word of at most 100
  * characters, and a finished word is matched longest-first against a trie that lives in one hash table, so that a token
- * costs one probe per byte. Nothing is allocated per text and nothing is read past the token limit. It refuses cased
- * models: their rules differ and no model of the product needs them. */
+ * costs one probe per byte. Nothing is allocated per text and nothing is read past the token limit. */
 #include "encoder/wordpiece.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/json.h"
-#include "encoder/bertchars.h"
-#include "encoder/mapped.h"
 
 /* VOCAB_BYTES bounds the nodes too: their numbers have 24 bits in an edge's key. */
 enum { WORD_CHARS = 100, TOKEN_BYTES = 255, TOKENS_MAX = 1000000, VOCAB_BYTES = 8 * 1024 * 1024, SPECIALS = 5 };
@@ -32,6 +27,7 @@ struct wordpiece {
     uint32_t     nodes;          /* used */
     int32_t     *token;          /* by node: the id that ends there, -1 none */
     int          size;
+    struct bertchars_letters letters;
     int32_t      special[SPECIALS];   /* ids, -1 when the vocabulary lacks one */
 };
 enum { ROOT = 1, ROOT_CONTINUED = 2 };
@@ -74,6 +70,7 @@ static struct wordpiece *with_room(size_t bytes)
     w->nodes = 3;
     w->token[0] = w->token[ROOT] = w->token[ROOT_CONTINUED] = -1;
     for (int i = 0; i < SPECIALS; i++) w->special[i] = -1;
+    w->letters = (struct bertchars_letters){ true, true, true };
     return w;
 }
 
@@ -121,71 +118,48 @@ enum err wordpiece_parse(struct call *c, const char *vocab, size_t n, struct wor
     return OK;
 }
 
-/* tokenizer.json as the tokenizers library writes it: model.vocab is an object of token → id. */
-static enum err parse_json(struct call *c, const char *text, size_t n, struct wordpiece **out)
+/* A token for every id, or ids would point at rows of the table that no token has. */
+static enum err has_all(struct call *c, const struct wordpiece *w, int most)
 {
+    if (w->size != most) return fail(c, ERR_CORRUPT, "vocabulary: %d tokens have ids up to %d", w->size, most - 1);
+    return OK;
+}
+
+enum err wordpiece_read(struct call *c, const json_t *root, size_t n, struct wordpiece **out)
+{
+    json_t     *vocab = json_object_get(json_object_get(root, "model"), "vocab"), *value;
+    const char *key;
+    int         most = 0;
+    enum err    e = OK;
+    if (!json_is_object(vocab)) return fail(c, ERR_CORRUPT, "tokenizer.json: no WordPiece vocabulary");
     if (n > VOCAB_BYTES) return fail(c, ERR_CORRUPT, "tokenizer.json: over %d bytes", VOCAB_BYTES);
-    json_t  *root = NULL;
-    enum err e = json_parse(c, text, n, &root);
-    if (e) return e;
-    json_t           *model = json_object_get(root, "model"), *vocab = json_object_get(model, "vocab"), *value;
-    struct wordpiece *w = NULL;
-    const char       *key;
-    if (strcmp(json_get_text(model, "type", "WordPiece"), "WordPiece") || !json_is_object(vocab)) {
-        e = fail(c, ERR_CORRUPT, "tokenizer.json: no WordPiece vocabulary");
-        goto out;
-    }
-    w = with_room(n);
+    size_t            tokens = json_object_size(vocab);
+    struct wordpiece *w = with_room(n);
+    char             *taken = calloc(tokens + 1, 1);
+    if (!taken) abort();
     json_object_foreach(vocab, key, value) {
         json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
         if (id < 0 || id >= TOKENS_MAX) e = fail(c, ERR_CORRUPT, "tokenizer.json: a token's id is not 0 to %d", TOKENS_MAX - 1);
+        else if ((size_t)id < tokens && taken[id]) e = fail(c, ERR_CORRUPT, "tokenizer.json: two tokens have the id %d", (int)id);
         else e = add_token(c, w, key, strlen(key), (int32_t)id);
-        if (e) goto out;
-        if (id >= w->size) w->size = (int)id + 1;
+        if (e) break;
+        if ((size_t)id < tokens) taken[id] = 1;
+        if (id >= most) most = (int)id + 1;
     }
-    e = has_specials(c, w);
-    if (!e) *out = w;
-    w = e ? w : NULL;
-out:
-    wordpiece_free(w);
-    json_decref(root);
-    return e;
+    free(taken);
+    if (!e) e = has_all(c, w, most);
+    if (!e) e = has_specials(c, w);
+    if (e) {
+        wordpiece_free(w);
+        return e;
+    }
+    *out = w;
+    return OK;
 }
 
-enum err wordpiece_load(struct call *c, const char *folder, struct wordpiece **out)
+void wordpiece_letters(struct wordpiece *w, bool lower_case, bool strip_accents, bool split_chinese)
 {
-    struct mapped m;
-    enum err      e = mapped_open_in(c, folder, "tokenizer_config.json", &m);
-    if (!e) {
-        json_t *config = NULL;
-        e = json_parse(c, m.data, m.size, &config);
-        if (!e && !json_get_bool(config, "do_lower_case", true))
-            e = fail(c, ERR_CORRUPT, "%s: only uncased models are read (do_lower_case is false)", folder);
-        json_decref(config);
-        mapped_close(&m);
-        if (e) return e;
-    } else if (e != ERR_NOT_FOUND) {
-        return e;
-    } else {
-        call_forgive(c);
-    }
-    e = mapped_open_in(c, folder, "vocab.txt", &m);
-    if (e == OK) {
-        e = wordpiece_parse(c, m.data, m.size, out);
-        mapped_close(&m);
-        return e;
-    }
-    if (e != ERR_NOT_FOUND) return e;
-    call_forgive(c);
-    e = mapped_open_in(c, folder, "tokenizer.json", &m);
-    if (e == ERR_NOT_FOUND) {
-        call_forgive(c);
-        return fail(c, ERR_NOT_FOUND, "%s: neither vocab.txt nor tokenizer.json", folder);
-    }
-    if (e) return e;
-    e = parse_json(c, m.data, m.size, out);
-    mapped_close(&m);
-    return e;
+    w->letters = (struct bertchars_letters){ lower_case, strip_accents, split_chinese };
 }
 
 void wordpiece_free(struct wordpiece *w)
@@ -305,7 +279,7 @@ static void read_text(struct reading *r, const char *text, size_t len)
         if (c < 0x80) {
             uint8_t kind = bertchars_ascii[c];
             if (kind == BERTCHARS_WORD) {
-                add_char(r, c - 'A' < 26 ? c + 32 : c, (uint32_t)at++);
+                add_char(r, c - 'A' < 26 && r->w->letters.lower_case ? c + 32 : c, (uint32_t)at++);
                 continue;
             }
             int special = c == '[' ? special_at(r->w, s + at, len - at) : -1;
@@ -322,7 +296,7 @@ static void read_text(struct reading *r, const char *text, size_t len)
         int                  n;
         struct bertchars_out folded[BERTCHARS_MAX];
         uint32_t             cp = bertchars_decode(s + at, len - at, &n);
-        int                  count = bertchars_fold(cp, folded);
+        int                  count = bertchars_fold(cp, r->w->letters, folded);
         for (int i = 0; i < count; i++) take_char(r, folded[i].cp, folded[i].kind, (uint32_t)at);
         at += (size_t)n;
     }

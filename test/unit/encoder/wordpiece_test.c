@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "encoder/mapped.h"
 #include "encoder/wordpiece.h"
 
 static struct call       c;
@@ -15,10 +16,14 @@ static int setup(void **s)
 {
     (void)s;
     call_init(&c);
-    if (wordpiece_load(&c, model_folder(), &w)) {
+    char path[1100];
+    struct mapped vocab;
+    snprintf(path, sizeof path, "%s/vocab.txt", model_folder());
+    if (mapped_open(&c, path, &vocab) || wordpiece_parse(&c, vocab.data, vocab.size, &w)) {
         print_error("%s\n", c.err_text);
         return 1;
     }
+    mapped_close(&vocab);
     return 0;
 }
 
@@ -146,16 +151,84 @@ static void a_broken_vocabulary_is_refused_with_words(void **s)
     line[399] = 0;
     assert_int_equal(parse(line), ERR_CORRUPT);
     free(line);
-    struct wordpiece *none = NULL;
+    struct tokenizer *none = NULL;
     call_forgive(&c);
-    assert_int_equal(wordpiece_load(&c, "test/no/such/folder", &none), ERR_NOT_FOUND);
+    assert_int_equal(tokenizer_load(&c, "test/no/such/folder", &(struct card){ 0 }, &none), ERR_NOT_FOUND);
     assert_non_null(strstr(c.err_text, "vocab.txt"));
     call_forgive(&c);
+}
+
+static void a_cased_model_keeps_its_letters(void **s)
+{
+    (void)s;
+    static const char vocab[] = "[UNK]\n[CLS]\n[SEP]\nRun\nrun\n\u00c9t\u00e9\nete\n\u00e9t\u00e9\n";
+    static const char text[] = "Run run \u00c9t\u00e9";
+    static const struct {
+        bool    lower, strip;
+        int32_t ids[3];
+    } cases[] = { { false, false, { 3, 4, 5 } }, { true, true, { 4, 4, 6 } }, { true, false, { 4, 4, 7 } }, { false, true, { 3, 4, 0 } } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct wordpiece *cased = NULL;
+        int32_t           ids[8];
+        assert_int_equal(wordpiece_parse(&c, vocab, sizeof vocab - 1, &cased), OK);
+        wordpiece_letters(cased, cases[i].lower, cases[i].strip, true);
+        assert_int_equal(wordpiece_ids(cased, text, sizeof text - 1, ids, 8), 3);
+        assert_memory_equal(ids, cases[i].ids, sizeof cases[i].ids);
+        wordpiece_free(cased);
+    }
+}
+
+static void ids_in_tokenizer_json_are_without_gaps_and_twins(void **s)
+{
+    (void)s;
+    static const struct {
+        const char *vocab, *words;
+    } cases[] = {
+        { "{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"run\":4}", "4 tokens have ids up to 4" },
+        { "{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"run\":2}", "two tokens have the id 2" },
+        { "{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"run\":-1}", "id is not 0 to" },
+        { "{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"run\":\"3\"}", "id is not 0 to" },
+        { "{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"run\":1000000}", "id is not 0 to" },
+        { "{\"[CLS]\":0,\"[SEP]\":1}", "[UNK]" },
+        { "{\"[UNK]\":0,\"[CLS]\":1,\"[CLS]\":2}", "duplicate" },
+        { "[\"[UNK]\"]", "no WordPiece vocabulary" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char              text[300];
+        struct tokenizer *t = NULL;
+        call_forgive(&c);
+        snprintf(text, sizeof text, "{\"model\":{\"type\":\"WordPiece\",\"vocab\":%s}}", cases[i].vocab);
+        assert_int_equal(tokenizer_read(&c, text, strlen(text), &t), ERR_CORRUPT);
+        if (!strstr(c.err_text, cases[i].words)) print_error("\"%s\" lacks \"%s\"\n", c.err_text, cases[i].words);
+        assert_non_null(strstr(c.err_text, cases[i].words));
+    }
+    call_forgive(&c);
+}
+
+static void ten_million_lines_are_refused_by_their_number(void **s)
+{
+    (void)s;
+    size_t n = 20 * 1000 * 1000;
+    char  *vocab = malloc(n);
+    for (size_t i = 0; i < n; i++) vocab[i] = i % 2 ? '\n' : 'a';
+    struct wordpiece *none = NULL;
+    call_forgive(&c);
+    assert_int_equal(wordpiece_parse(&c, vocab, n, &none), ERR_CORRUPT);
+    assert_non_null(strstr(c.err_text, "over 8388608 bytes"));
+    memset(vocab, '\n', n);
+    call_forgive(&c);
+    assert_int_equal(wordpiece_parse(&c, vocab, 8 * 1024 * 1024, &none), ERR_CORRUPT);
+    assert_non_null(strstr(c.err_text, "more than 1000000 tokens"));
+    call_forgive(&c);
+    free(vocab);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cased_model_keeps_its_letters),
+        cmocka_unit_test(ids_in_tokenizer_json_are_without_gaps_and_twins),
+        cmocka_unit_test(ten_million_lines_are_refused_by_their_number),
         cmocka_unit_test(every_kept_case_has_the_reference_ids),
         cmocka_unit_test(every_row_of_the_shared_reference_has_equal_ids),
         cmocka_unit_test(the_limit_counts_the_frame_and_cuts_the_text),
