@@ -24,7 +24,7 @@ _chiron() {
     eval) flags="--documents --queries --qrels --mode --threads" ;;
     token) flags="--creator --user --role --hours" ;;
     models) flags="list verify pull --sha256 --name" ;;
-    bench) flags="--seconds" ;;
+    bench) flags="--seconds --threads --precision --rows --json --only --bare --url --token --pid --clients" ;;
     esac
     case $word in
     -*) mapfile -t COMPREPLY < <(compgen -W "$flags --data --output --help" -- "$word") ;;

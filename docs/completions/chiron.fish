@@ -32,3 +32,14 @@ complete -c chiron -n '__fish_seen_subcommand_from models' -a 'list verify pull'
 complete -c chiron -n '__fish_seen_subcommand_from models' -l sha256 -x
 complete -c chiron -n '__fish_seen_subcommand_from models' -l name -x
 complete -c chiron -n '__fish_seen_subcommand_from bench' -l seconds -x
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l threads -x
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l rows -x
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l only -x
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l url -x
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l token -x
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l pid -x
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l clients -x
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l precision -x -a 'int8 bf16 f32'
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l json -r
+complete -c chiron -n '__fish_seen_subcommand_from bench' -l bare
+complete -c chiron -n '__fish_seen_subcommand_from bench' -a 'machine embed rerank search ingest turn http all'
