@@ -28,6 +28,7 @@ struct collection_files {
     struct eval_document *queries;   /* id, text */
     struct judgement     *relevant;  /* only those above 0, sorted by query */
     int doc_count, query_count, relevant_count;
+    FILE *each;                          /* where every question's line goes, NULL: nowhere */
 };
 
 /* ---- reading ---- */
@@ -114,7 +115,35 @@ static int by_query(const void *pa, const void *pb)
 
 /* ---- measuring ---- */
 
-struct sums { double ndcg, mrr, recall; double *ms; int n; const char *strategy; };
+struct sums { double ndcg, mrr, recall, recall50; double *ms; int n; const char *strategy; };
+
+/* One question with its ranking and what each leg gave: enough to compare two builds, or parts of the questions. */
+static void print_each(FILE *f, const char *mode, const char *query, const double measures[4], const struct passage *p, int n)
+{
+    struct buf b;
+    struct json_out j;
+    buf_init(&b, 1 << 20);
+    json_out_init(&j, &b);
+    json_begin_object(&j, NULL);
+    json_put_text(&j, "query", query);
+    json_put_text(&j, "mode", mode);
+    static const char *const names[] = { "ndcg@10", "mrr@10", "recall@50", "recall@100" };
+    for (int i = 0; i < 4; i++) json_put_float(&j, names[i], measures[i]);
+    json_begin_array(&j, "passages");
+    for (int i = 0; i < n; i++) {
+        json_begin_object(&j, NULL);
+        json_put_text(&j, "document", p[i].document_id);
+        json_put_float(&j, "score", p[i].score);
+        json_put_float(&j, "score_cos", p[i].score_cos);
+        json_put_float(&j, "score_bm25", p[i].score_bm25);
+        json_end(&j);
+    }
+    json_end(&j);
+    json_end(&j);
+    if (!b.failed) fprintf(f, "%.*s\n", (int)b.len, b.data);
+    buf_dispose(&b);
+}
+
 
 static bool is_relevant(const struct collection_files *f, const char *query, const char *document)
 {
@@ -146,9 +175,13 @@ static enum err one_query(struct call *c, const struct collection_files *f, cons
         for (int k = 0; k < i && !seen; k++) seen = strcmp(p[k].document_id, p[i].document_id) == 0;
         if (!seen) gains[ranked++] = is_relevant(f, q->id, p[i].document_id);
     }
-    s->ndcg += eval_ndcg(gains, ranked, relevant, 10);
-    s->mrr += eval_mrr(gains, ranked, 10);
-    s->recall += eval_recall(gains, ranked, relevant, 100);
+    const double got[4] = { eval_ndcg(gains, ranked, relevant, 10), eval_mrr(gains, ranked, 10), eval_recall(gains, ranked, relevant, 50),
+                            eval_recall(gains, ranked, relevant, 100) };
+    s->ndcg += got[0];
+    s->mrr += got[1];
+    s->recall50 += got[2];
+    s->recall += got[3];
+    if (f->each) print_each(f->each, mode_words[mode], q->id, got, p, n);
     return OK;
 }
 
@@ -157,12 +190,12 @@ static void print(const struct verb_env *v, const struct collection_files *f, st
     double n = s->n ? s->n : 1, p50 = eval_percentile(s->ms, s->n, 50), p95 = eval_percentile(s->ms, s->n, 95);
     if (v->json)
         printf("{\"mode\":\"%s\",\"strategy\":\"%s\",\"documents\":%d,\"queries\":%d,\"ndcg@10\":%.4f,\"mrr@10\":%.4f,"
-               "\"recall@100\":%.4f,\"p50_ms\":%.3f,\"p95_ms\":%.3f}\n",
-               mode, s->strategy, f->doc_count, s->n, s->ndcg / n, s->mrr / n, s->recall / n, p50, p95);
+               "\"recall@50\":%.4f,\"recall@100\":%.4f,\"p50_ms\":%.3f,\"p95_ms\":%.3f}\n",
+               mode, s->strategy, f->doc_count, s->n, s->ndcg / n, s->mrr / n, s->recall50 / n, s->recall / n, p50, p95);
     else
-        printf("mode        %s\ndocuments   %d\nqueries     %d\nndcg@10     %.4f\nmrr@10      %.4f\nrecall@100  %.4f\n"
+        printf("mode        %s\ndocuments   %d\nqueries     %d\nndcg@10     %.4f\nmrr@10      %.4f\nrecall@50   %.4f\nrecall@100  %.4f\n"
                "p50_ms      %.3f\np95_ms      %.3f\n",
-               s->strategy, f->doc_count, s->n, s->ndcg / n, s->mrr / n, s->recall / n, p50, p95);
+               s->strategy, f->doc_count, s->n, s->ndcg / n, s->mrr / n, s->recall50 / n, s->recall / n, p50, p95);
 }
 
 static void progress(void *arg, int done, int all)
@@ -229,12 +262,13 @@ static enum err in_folder(struct verb_env *v, const struct collection_files *f, 
 
 int verb_eval(int argc, char **argv)
 {
-    const char *documents = NULL, *queries = NULL, *qrels = NULL, *mode = "hybrid", *threads_text = NULL;
+    const char *documents = NULL, *queries = NULL, *qrels = NULL, *each = NULL, *mode = "hybrid", *threads_text = NULL;
     const struct verb_flag flags[] = {
         { "--documents", NULL, "F", &documents, NULL, "JSON lines with id, title, text" },
         { "--queries", NULL, "F", &queries, NULL, "JSON lines with id, text" },
         { "--qrels", NULL, "F", &qrels, NULL, "query_id, document_id, relevance with tabs between" },
         { "--mode", NULL, "MODE", &mode, NULL, "hybrid, semantic, keyword, or all of them one after the other (hybrid)" },
+        { "--each", NULL, "F", &each, NULL, "write a line of JSON for every question: measures and ranking" },
         { "--threads", NULL, "N", &threads_text, NULL, "for embedding the documents, 1 to 16 (the processors)" },
         { 0 },
     };
@@ -262,8 +296,10 @@ int verb_eval(int argc, char **argv)
     if (!e) e = each_line(&v.call, queries, take_text, &q);
     if (!e) e = each_line(&v.call, qrels, take_judgement, &r);
     if (!e && r.n) qsort(r.rows, (size_t)r.n, sizeof *r.rows, by_query);
-    struct collection_files f = { d.rows, q.rows, r.rows, d.n, q.n, r.n };
+    struct collection_files f = { d.rows, q.rows, r.rows, d.n, q.n, r.n, NULL };
+    if (!e && each && !(f.each = fopen(each, "we"))) e = fail(&v.call, ERR_IO, "cannot write %s: %s", each, strerror(errno));
     if (!e) e = in_folder(&v, &f, m, threads);
+    if (f.each && fclose(f.each) != 0 && !e) e = fail(&v.call, ERR_IO, "cannot write %s: %s", each, strerror(errno));
     code = verb_close(&v, e);
     free(d.rows);
     free(q.rows);

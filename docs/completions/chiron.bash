@@ -21,7 +21,7 @@ _chiron() {
     ask) flags="--creator --user --conversation --limit" ;;
     why) flags="--creator" ;;
     embed) flags="--jsonl --model --precision" ;;
-    eval) flags="--documents --queries --qrels --mode --threads" ;;
+    eval) flags="--documents --queries --qrels --mode --each --threads" ;;
     token) flags="--creator --user --role --hours" ;;
     models) flags="list verify pull --sha256 --name" ;;
     bench) flags="--seconds --threads --precision --rows --json --only --bare --url --token --pid --clients" ;;
