@@ -35,6 +35,8 @@ static void print_json(struct call *c, const struct passage *p, int n, const str
         json_put_float(&j, "score", p[i].score);
         if (p[i].score_cos < -1.5f) json_put_null(&j, "score_cos");
         else json_put_float(&j, "score_cos", p[i].score_cos);
+        if (p[i].rank_semantic) json_put_float(&j, "score_semantic", p[i].score_semantic);
+        else json_put_null(&j, "score_semantic");
         json_put_float(&j, "score_bm25", p[i].score_bm25);
         json_put_int(&j, "rank_semantic", p[i].rank_semantic);
         json_put_int(&j, "rank_keyword", p[i].rank_keyword);

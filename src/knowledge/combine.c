@@ -1,9 +1,12 @@
-/* knowledge/combine.c — the arithmetic of hybrid search (RAG-020), free of stores and models so that the worked example
- * of the specification is a test. It refuses to drop anything: thresholds belong to the caller. */
+/* knowledge/combine.c — the arithmetic of hybrid search (RAG-020) and of its feedback, free of stores and models so that
+ * the worked example of the specification is a test. It refuses to drop anything: thresholds belong to the caller. */
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
+#include <string.h>
 
 #include "knowledge/search.h"
+
+#define FEEDBACK_SHARE 1.5f    /* of the passages, beside 1 for the question: docs/retrieval.md */
 
 void search_normalise(float *scores, int n)
 {
@@ -43,4 +46,13 @@ void search_combine(struct search_hit *hits, int n, float alpha)
     add_leg(hits, n, alpha, 1);
     add_leg(hits, n, 1.0f - alpha, 0);
     qsort(hits, (size_t)n, sizeof *hits, by_score);
+}
+
+void search_feedback(const float *question, int dim, const float *const *rows, const float *weights, int k, float *out)
+{
+    float sum = 0;
+    for (int i = 0; i < k; i++) sum += weights[i];
+    memcpy(out, question, (size_t)dim * sizeof *out);
+    for (int i = 0; i < k && sum > 0; i++)
+        for (int d = 0; d < dim; d++) out[d] += FEEDBACK_SHARE * weights[i] / sum * rows[i][d];
 }

@@ -90,6 +90,7 @@ struct passage {
     int64_t     start_byte, end_byte;   /* in the document's extracted text */
     float       score;          /* hybrid: 0..1 combined by RAG-020; semantic: cosine; keyword: BM25 normalised to 0..1 */
     float       score_cos;      /* cosine, -2 when the semantic leg did not score it */
+    float       score_semantic; /* the semantic leg's part of a hybrid score before normalising: score_cos, or by feedback */
     float       score_bm25;     /* raw, higher is better; 0 when the keyword leg did not find it */
     int         rank_semantic, rank_keyword;   /* from 1; 0 not found by that leg */
     int64_t     created_ms;

@@ -22,10 +22,12 @@
 
 #define CACHE_BYTES (32u << 20)
 #define UNION_MAX   (2 * LIMIT_SEARCH_K + 2 * SEARCH_LEG)
+#define FEEDBACK_MAX 20
 #define EMBED_MS    3       /* with less time left than this the semantic leg is not begun */
 
 static struct lru *cache;
 static const char *const strategy_names[] = { "hybrid", "semantic", "keyword" };
+static int feedback_from;          /* passages; 0: none */
 
 /* What one search carries from stage to stage. */
 struct search {
@@ -54,8 +56,9 @@ struct kept {
     struct search_hit hits[];
 };
 
-void search_open(int cache_entries)
+void search_open(int cache_entries, int feedback_passages)
 {
+    feedback_from = feedback_passages < FEEDBACK_MAX ? feedback_passages : FEEDBACK_MAX;
     cache = lru_new("query", cache_entries, CACHE_BYTES);
 }
 
@@ -187,7 +190,7 @@ static void keyword_leg(struct call *c, struct search *s, const struct collectio
         if (allowed && !(allowed[at / 64] >> (at % 64) & 1)) continue;
         int i = n < s->leg ? n++ : n - 1;
         for (; i > 0 && best[i - 1].keyword < bm25[at]; i--) best[i] = best[i - 1];
-        best[i] = (struct search_hit){ .id = collection_item(col, at), .keyword = bm25[at], .semantic = -2 };
+        best[i] = (struct search_hit){ .id = collection_item(col, at), .keyword = bm25[at], .semantic = -2, .cosine = -2 };
     }
     for (int i = 0; i < n; i++) best[i].rank_keyword = i + 1;
     s->hit_count = n;
@@ -212,9 +215,34 @@ static void semantic_leg(struct call *c, struct search *s, const struct collecti
             at = s->hit_count++;
             s->hits[at] = (struct search_hit){ .id = item };
         }
-        s->hits[at].semantic = near[i].cosine;
+        s->hits[at].semantic = s->hits[at].cosine = near[i].cosine;
+        s->hits[at].slot = near[i].slot;
         s->hits[at].rank_semantic = i + 1;
     }
+}
+
+/* The best passages of a first combination say in the documents' own words what was asked: their vectors move the question,
+ * and the semantic leg's hits are scored by the moved one. Not where one leg alone decides, and not where the leg held
+ * all there is: among a few passages the best are no sample of anything. */
+static void feedback(struct call *c, struct search *s, const struct collection *col)
+{
+    const struct collection_set *set = collection_set(col, s->model, s->dim);
+    const float *rows[FEEDBACK_MAX];
+    float weights[FEEDBACK_MAX];
+    int n = 0, by_meaning = 0;
+    if (s->mode != SEARCH_HYBRID || feedback_from == 0 || !set || !(s->alpha > 0 && s->alpha < 1)) return;
+    for (int i = 0; i < s->hit_count; i++) by_meaning += s->hits[i].rank_semantic > 0;
+    if (by_meaning < s->leg) return;
+    search_combine(s->hits, s->hit_count, s->alpha);
+    for (int i = 0; i < s->hit_count && n < feedback_from; i++) {
+        if (s->hits[i].rank_semantic == 0) continue;
+        rows[n] = vectors_row(set->rows, s->hits[i].slot);
+        weights[n++] = s->hits[i].score;
+    }
+    float *moved = arena_array(&c->mem, (size_t)s->dim, sizeof *moved);
+    search_feedback(s->vector, s->dim, rows, weights, n, moved);
+    for (int i = 0; i < s->hit_count; i++)
+        if (s->hits[i].rank_semantic) s->hits[i].semantic = vectors_cosine(moved, vectors_row(set->rows, s->hits[i].slot), s->dim);
 }
 
 static int by_cosine(const void *pa, const void *pb)
@@ -228,7 +256,7 @@ static void rank(struct search *s)
 {
     if (s->mode == SEARCH_SEMANTIC && s->vector) {
         qsort(s->hits, (size_t)s->hit_count, sizeof *s->hits, by_cosine);
-        for (int i = 0; i < s->hit_count; i++) s->hits[i].score = s->hits[i].semantic;
+        for (int i = 0; i < s->hit_count; i++) s->hits[i].score = s->hits[i].cosine;
     } else if (s->mode == SEARCH_HYBRID && s->vector) {
         search_combine(s->hits, s->hit_count, s->alpha);
     } else {
@@ -240,7 +268,7 @@ static void rank(struct search *s)
     for (int i = 0; i < s->hit_count && n < s->k; i++) {
         const struct search_hit *h = &s->hits[i];
         if (s->o->threshold > 0 && h->score < s->o->threshold) continue;
-        if (s->o->min_cosine > 0 && h->rank_keyword == 0 && h->semantic < s->o->min_cosine) continue;
+        if (s->o->min_cosine > 0 && h->rank_keyword == 0 && h->cosine < s->o->min_cosine) continue;
         s->hits[n++] = *h;
     }
     s->hit_count = n;
@@ -258,7 +286,7 @@ static void fill_cosines(struct search *s, const struct collection *col)
         if (!set->plain)
             for (slot = 0; slot < set->count && set->index_of[slot] != at; slot++) {}
         if (slot < set->count && set->index_of[slot] == at)
-            h->semantic = vectors_cosine(s->vector, vectors_row(set->rows, slot), set->dim);
+            h->cosine = vectors_cosine(s->vector, vectors_row(set->rows, slot), set->dim);
     }
 }
 
@@ -272,6 +300,7 @@ static enum err run_legs(struct call *c, struct conn *r, int64_t generation, str
     if (s->mode != SEARCH_SEMANTIC || !s->vector) keyword_leg(c, s, col, allowed);
     if (s->vector) semantic_leg(c, s, col, allowed);
     s->candidates = s->hit_count;
+    if (s->vector) feedback(c, s, col);
     rank(s);
     fill_cosines(s, col);
     collection_release(col);
@@ -289,7 +318,8 @@ static enum err load(struct call *c, struct conn *r, const struct search *s, str
         if (e) return e;
         if (!found) continue;
         p[n].score = h->score;
-        p[n].score_cos = h->semantic;
+        p[n].score_cos = h->cosine;
+        p[n].score_semantic = h->rank_semantic ? h->semantic : 0;
         p[n].score_bm25 = h->rank_keyword ? h->keyword : 0;
         p[n].rank_semantic = h->rank_semantic;
         p[n].rank_keyword = h->rank_keyword;

@@ -13,17 +13,23 @@ struct search_hit {
     int64_t id;                        /* item number */
     float   score;
     float   semantic, keyword;         /* what each leg gave; set by its search */
+    float   cosine;                    /* to the question as asked; semantic may be to the question moved by feedback */
+    uint32_t slot;                     /* of its vector, when the semantic leg found it */
     int     rank_semantic, rank_keyword;   /* from 1, 0: not found by it */
 };
 /* RAG-020: hits with the legs' raw scores and ranks → combined scores, sorted descending, equal scores by id. Each leg's
  * scores are min-max-normalised over the hits it found; a leg that did not find a hit adds nothing to it. */
 void search_combine(struct search_hit *hits, int n, float alpha);
 
+/* Rocchio's feedback (1971): moves a unit question towards the weighted mean of vectors that answer it well. k rows of dim floats with
+ * their weights ≥ 0, not all 0; out: dim floats, not unit length, for it only ever orders. */
+void search_feedback(const float *question, int dim, const float *const *rows, const float *weights, int k, float *out);
+
 /* Relevance of candidate texts to a query by the same formula, BM25 counted among the candidates; scores 0..1.
  * *method_out: "hybrid", or "keyword" when no embedding was to be had. */
 MUST_CHECK enum err search_rerank(struct call *c, const char *query, const char *const *texts, int n, float *scores,
                                   const char **method_out);
 
-void search_open(int cache_entries);
+void search_open(int cache_entries, int feedback_passages);   /* 0: the question stays as it was asked */
 void search_close(void);
 #endif

@@ -72,12 +72,30 @@ static void ties_are_ordered_by_id_whatever_came_first(void **s)
     assert_float_equal(h[2].score, 0.5f, 1e-6);
 }
 
+static void feedback_moves_a_question_towards_what_answered_it_by_weight(void **s)
+{
+    (void)s;
+    const float question[] = { 1, 0, 0 }, one[] = { 0, 1, 0 }, two[] = { 0, 0, 1 };
+    const float *const rows[] = { one, two };
+    const float weights[] = { 3, 1 }, none[] = { 0, 0 };
+    float moved[3];
+    search_feedback(question, 3, rows, weights, 2, moved);
+    assert_float_equal(moved[0], 1, 0);
+    assert_true(moved[1] > 0);
+    assert_float_equal(moved[1], 3 * moved[2], 1e-6);
+    search_feedback(question, 3, rows, none, 2, moved);
+    for (int i = 0; i < 3; i++) assert_float_equal(moved[i], question[i], 0);
+    search_feedback(question, 3, rows, weights, 0, moved);
+    for (int i = 0; i < 3; i++) assert_float_equal(moved[i], question[i], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_worked_example_of_RAG_020_holds),
         cmocka_unit_test(alpha_1_gives_the_semantic_order_and_alpha_0_the_keyword_order_RAG_020),
         cmocka_unit_test(equal_scores_become_one_RAG_020),
+        cmocka_unit_test(feedback_moves_a_question_towards_what_answered_it_by_weight),
         cmocka_unit_test(ties_are_ordered_by_id_whatever_came_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,6 +281,23 @@ static void a_threshold_changes_the_count_and_unrelated_questions_find_nothing_R
     assert_true(n > 1);
 }
 
+/* Every score of the last search from what each leg gave. */
+static void check_formula(float alpha)
+{
+    float lo[2] = { 9, 1e9f }, hi[2] = { -9, 0 };
+    for (int i = 0; i < n; i++) {
+        if (p[i].rank_semantic && p[i].score_semantic < lo[0]) lo[0] = p[i].score_semantic;
+        if (p[i].rank_semantic && p[i].score_semantic > hi[0]) hi[0] = p[i].score_semantic;
+        if (p[i].rank_keyword && p[i].score_bm25 < lo[1]) lo[1] = p[i].score_bm25;
+        if (p[i].rank_keyword && p[i].score_bm25 > hi[1]) hi[1] = p[i].score_bm25;
+    }
+    for (int i = 0; i < n; i++) {
+        float sem = !p[i].rank_semantic ? 0 : hi[0] > lo[0] ? (p[i].score_semantic - lo[0]) / (hi[0] - lo[0]) : 1;
+        float key = !p[i].rank_keyword ? 0 : hi[1] > lo[1] ? (p[i].score_bm25 - lo[1]) / (hi[1] - lo[1]) : 1;
+        assert_float_equal(p[i].score, alpha * sem + (1 - alpha) * key, 1e-5);
+    }
+}
+
 static void hybrid_is_the_formula_over_both_legs_RAG_020(void **s)
 {
     (void)s;
@@ -289,21 +306,47 @@ static void hybrid_is_the_formula_over_both_legs_RAG_020(void **s)
     static const float alphas[] = { 0, 0.3f, 0.5f, 1 };
     for (int a = 0; a < 4; a++) {
         search("sleep and recover", (struct search_opts){ .k = 100, .alpha = alphas[a], .alpha_set = true });
-        float lo[2] = { 2, 1e9f }, hi[2] = { -2, 0 };
-        for (int i = 0; i < n; i++) {
-            if (p[i].rank_semantic && p[i].score_cos < lo[0]) lo[0] = p[i].score_cos;
-            if (p[i].rank_semantic && p[i].score_cos > hi[0]) hi[0] = p[i].score_cos;
-            if (p[i].rank_keyword && p[i].score_bm25 < lo[1]) lo[1] = p[i].score_bm25;
-            if (p[i].rank_keyword && p[i].score_bm25 > hi[1]) hi[1] = p[i].score_bm25;
-        }
-        for (int i = 0; i < n; i++) {
-            float sem = !p[i].rank_semantic ? 0 : hi[0] > lo[0] ? (p[i].score_cos - lo[0]) / (hi[0] - lo[0]) : 1;
-            float key = !p[i].rank_keyword ? 0 : hi[1] > lo[1] ? (p[i].score_bm25 - lo[1]) / (hi[1] - lo[1]) : 1;
-            assert_float_equal(p[i].score, alphas[a] * sem + (1 - alphas[a]) * key, 1e-5);
-        }
+        check_formula(alphas[a]);
+        for (int i = 0; i < n; i++)
+            if (p[i].rank_semantic) assert_float_equal(p[i].score_semantic, p[i].score_cos, 0);
         if (alphas[a] >= 1)
             for (int i = 0; i < n; i++) assert_int_equal(p[i].rank_semantic, i + 1);
     }
+}
+
+/* 64 notes on the same three subjects, enough that the semantic leg leaves some out. */
+static void many_notes(void)
+{
+    static const char *const what[] = { "Sleep", "Protein", "Squats", "Walking" },
+                             *const when[] = { "on Monday", "in the morning", "after work", "before bed" },
+                             *const why[] = { "helps muscles recover", "gives you energy", "is part of the plan", "lowers stress" };
+    for (int i = 0; i < 64; i++)
+        put(arena_printf(&c.mem, "note%d", i), "", arena_printf(&c.mem, "%s %s %s.", what[i % 4], when[i / 4 % 4], why[i / 16]), NULL, NULL, NULL);
+}
+
+static void the_best_passages_refine_the_semantic_leg_and_nothing_that_is_shown(void **s)
+{
+    (void)s;
+    need_model();
+    many_notes();
+    search("sleep before bed", (struct search_opts){ .k = 64 });
+    check_formula(0.5f);
+    int plain = 0, moved = 0;
+    for (int i = 0; i < n; i++) plain += p[i].rank_semantic == 0;
+    assert_int_equal(plain, 0);
+    search("sleep before bed", (struct search_opts){ .k = 10 });
+    const struct passage *hybrid = p;
+    int shown = n;
+    search("sleep before bed", (struct search_opts){ .mode = SEARCH_SEMANTIC, .k = 64 });
+    for (int i = 0; i < shown; i++) {
+        assert_float_equal(hybrid[i].score_cos, p[rank_of(hybrid[i].document_id) - 1].score, 1e-6);
+        moved += hybrid[i].rank_semantic && hybrid[i].score_semantic > hybrid[i].score_cos + 0.1f;
+    }
+    assert_true(moved > 0);
+    /* One leg alone decides: nothing is refined. */
+    search("sleep before bed", (struct search_opts){ .k = 10, .alpha = 1, .alpha_set = true });
+    for (int i = 0; i < n; i++) assert_int_equal(p[i].rank_semantic, i + 1);
+    for (int i = 0; i < n; i++) assert_float_equal(p[i].score_semantic, p[i].score_cos, 0);
 }
 
 static void vectors_of_two_models_are_never_compared_RAG_014(void **s)
@@ -678,6 +721,7 @@ int main(void)
         T(when_time_is_short_words_answer_and_past_the_deadline_nothing),
         T(a_threshold_changes_the_count_and_unrelated_questions_find_nothing_RAG_018_CRE_027),
         T(hybrid_is_the_formula_over_both_legs_RAG_020),
+        T(the_best_passages_refine_the_semantic_leg_and_nothing_that_is_shown),
         T(vectors_of_two_models_are_never_compared_RAG_014),
         T(a_later_vector_of_a_chunk_replaces_the_first),
         T(the_same_text_is_embedded_once_until_it_expires_RAG_023),
