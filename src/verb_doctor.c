@@ -88,7 +88,7 @@ static struct finding model_runs(struct call *c)
     struct encoder *enc = encoder_default();
     int dim = encoder_dim(enc);
     const char *text = "ready", *name = arena_strdup(&c->mem, encoder_name(enc));
-    const char *precision = arena_strdup(&c->mem, encoder_precision_used(enc));
+    const char *precision = arena_strdup(&c->mem, encoder_precision_used(enc)), *kernels = arena_strdup(&c->mem, encoder_kernels_used(enc));
     float *v = arena_array(&c->mem, (size_t)dim, sizeof *v);
     e = encoder_embed(c, enc, &text, NULL, 1, v);
     encoder_set_default(NULL);
@@ -98,7 +98,7 @@ static struct finding model_runs(struct call *c)
         call_forgive(c);
         return (struct finding){ BROKEN, words };
     }
-    return (struct finding){ GOOD, arena_printf(&c->mem, "%s, %d dimensions, %s", name, dim, precision) };
+    return (struct finding){ GOOD, arena_printf(&c->mem, "%s, %d dimensions, %s on %s", name, dim, precision, kernels) };
 }
 
 static struct finding pdf_reader(struct call *c)

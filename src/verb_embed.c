@@ -167,7 +167,7 @@ int verb_embed(int argc, char **argv)
     bool                    jsonl = false;
     const struct verb_flag  flags[] = {
         { "--jsonl", NULL, NULL, NULL, &jsonl, "lines of {\"text\"} in, lines of {\"tokens\", \"embedding\"} out" },
-        { "--precision", NULL, "P", &precision, NULL, "f32 or bf16 (ENCODER_PRECISION)" },
+        { "--precision", NULL, "P", &precision, NULL, "auto, int8, bf16 or f32 (ENCODER_PRECISION)" },
         { "--model", NULL, "NAME", &model, NULL, "the embedding model (ENCODER_MODEL)" },
         { 0 },
     };

@@ -91,12 +91,10 @@ enum err verb_settings(struct call *c, const char *data, enum log_level least)
 
 enum err verb_encoder(struct call *c)
 {
-    const char            *form = conf_text("ENCODER_PRECISION");
-    enum encoder_precision p = form && !strcasecmp(form, "f32") ? ENCODER_F32 : ENCODER_BF16;
-    if (form && *form && strcasecmp(form, "f32") && strcasecmp(form, "bf16"))
-        return fail_field(c, "ENCODER_PRECISION", "ENCODER_PRECISION is f32 or bf16, not \"%.20s\"", form);
+    enum encoder_precision p;
     struct encoder        *enc = NULL;
-    enum err               e = encoder_load(c, verb_model_dir(c), p, &enc);
+    enum err               e = encoder_precision_parse(c, conf_text("ENCODER_PRECISION"), &p);
+    if (!e) e = encoder_load(c, verb_model_dir(c), p, &enc);
     if (e) return e;
     encoder_set_default(enc);
     return OK;

@@ -18,9 +18,14 @@ struct encode_seat {
     void                 *act;       /* x in the activation's form; x itself in f32 */
     void                 *qkv;       /* PACK + spare × 3 hidden */
     void                 *context;   /* what attention made, PACK × hidden */
+    float                *word;      /* room for one token's row of the table */
     float                *sum;       /* a block's product, BLOCK × max(hidden, inner) */
     void                 *inner;     /* after gelu, BLOCK × inner */
     void                 *scratch;
+    size_t                each;      /* bytes of a number in act, qkv, context, inner; in int8 of one in qkv and context */
+    const struct kernels_int8 *k8;   /* in int8, in place of k, products, sum, and act; inner is bytes */
+    uint8_t              *act8, *context8;
+    struct kernels_row   *act_row, *context_row, *inner_row;
 };
 
 /* Rows are rounded up in the last block, so every buffer has a block's worth behind it. Zeroed: what lies there is
@@ -34,20 +39,43 @@ static void *rows_new(size_t rows, size_t width, size_t each)
     return p;
 }
 
-struct encode_seat *encode_seat_new(struct weights *w, const struct kernels *k)
+static void seat_int8(struct encode_seat *s, const struct weights *w, size_t rows)
+{
+    const size_t pitch = (size_t)kernels_int8_pitch(w->hidden), inner = (size_t)kernels_int8_pitch(w->inner);
+    const size_t block = WEIGHTS_BLOCK_ROWS + KERNELS_SPARE_ROWS;
+    const int    qkv = 3 * w->hidden;
+    _Static_assert((int)WEIGHTS_BLOCK_ROWS <= (int)KERNELS_INT8_ROWS, "a block is one call");
+    s->act8 = rows_new(rows, pitch, 1);
+    s->context8 = rows_new(block, pitch, 1);
+    s->inner = rows_new(block, inner, 1);
+    s->act_row = rows_new(rows, sizeof *s->act_row, 1);
+    s->context_row = rows_new(block, sizeof *s->context_row, 1);
+    s->inner_row = rows_new(block, sizeof *s->inner_row, 1);
+    s->scratch = rows_new(1, kernels_int8_scratch(qkv > w->inner ? qkv : w->inner), 1);
+}
+
+struct encode_seat *encode_seat_new(struct weights *w, const struct precision *p)
 {
     struct encode_seat *s = calloc(1, sizeof *s);
     if (!s) abort();
-    size_t each = w->form == FORM_BF16 ? 2 : 4, hidden = (size_t)w->hidden, inner = (size_t)w->inner;
-    size_t rows = ENCODE_PACK_TOKENS + WEIGHTS_BLOCK_ROWS;
+    enum form between = w->form == FORM_INT8 ? p->k8->between : w->form;
+    size_t    each = between == FORM_BF16 ? 2 : 4, hidden = (size_t)w->hidden, inner = (size_t)w->inner;
+    size_t    rows = ENCODE_PACK_TOKENS + WEIGHTS_BLOCK_ROWS;
     _Static_assert((int)KERNELS_SPARE_ROWS <= (int)WEIGHTS_BLOCK_ROWS, "attention reads inside qkv");
     s->w = w;
-    s->k = k;
-    s->products = matmul_seat_new(w->plan, PLAN_COUNT);
+    s->k = p->k;
+    s->k8 = p->k8;
+    s->each = each;
     s->x = rows_new(rows, hidden, 4);
-    s->act = w->form == FORM_F32 ? s->x : rows_new(rows, hidden, each);
     s->qkv = rows_new(rows, 3 * hidden, each);
     s->context = rows_new(rows, hidden, each);
+    s->word = rows_new(1, hidden, 4);
+    if (w->form == FORM_INT8) {
+        seat_int8(s, w, rows);
+        return s;
+    }
+    s->products = matmul_seat_new(w->plan, PLAN_COUNT);
+    s->act = w->form == FORM_F32 ? s->x : rows_new(rows, hidden, each);
     s->sum = rows_new(WEIGHTS_BLOCK_ROWS, hidden > inner ? hidden : inner, 4);
     s->inner = rows_new(WEIGHTS_BLOCK_ROWS, inner, each);
     s->scratch = rows_new(1, KERNELS_SCRATCH_BYTES, 1);
@@ -57,7 +85,7 @@ struct encode_seat *encode_seat_new(struct weights *w, const struct kernels *k)
 void encode_seat_free(struct encode_seat *s)
 {
     if (!s) return;
-    matmul_seat_free(s->products);
+    if (s->products) matmul_seat_free(s->products);
     if (s->act != s->x) free(s->act);
     free(s->x);
     free(s->qkv);
@@ -65,19 +93,49 @@ void encode_seat_free(struct encode_seat *s)
     free(s->sum);
     free(s->inner);
     free(s->scratch);
+    free(s->word);
+    free(s->act8);
+    free(s->context8);
+    free(s->act_row);
+    free(s->context_row);
+    free(s->inner_row);
     free(s);
 }
 
 static void *row_of(const struct encode_seat *s, void *base, int row, int width)
 {
-    return (char *)base + (size_t)row * (size_t)width * (s->w->form == FORM_BF16 ? 2 : 4);
+    return (char *)base + (size_t)row * (size_t)width * s->each;
+}
+
+static uint8_t *act8_of(const struct encode_seat *s, int row)
+{
+    return s->act8 + (size_t)row * (size_t)kernels_int8_pitch(s->w->hidden);
 }
 
 static bool project_qkv(struct encode_seat *s, const struct weights_layer *l, int row, int rows)
 {
     int n = s->w->hidden;
+    if (s->k8) {
+        s->k8->project(&l->int8[PLAN_QKV], act8_of(s, row), s->act_row + row, row_of(s, s->qkv, row, 3 * n), rows, s->scratch);
+        return true;
+    }
     return matmul_seat_run(s->products, PLAN_QKV, l->matrix[PLAN_QKV], rows, row_of(s, s->act, row, n),
                            row_of(s, s->qkv, row, 3 * n));
+}
+
+static void finish_block_int8(struct encode_seat *s, const struct weights_layer *l, int row, int rows)
+{
+    const struct weights      *w = s->w;
+    const struct kernels_int8 *k = s->k8;
+    float                     *x = s->x + (size_t)row * (size_t)w->hidden;
+    uint8_t                   *act = act8_of(s, row);
+    struct kernels_row        *act_row = s->act_row + row;
+    k->narrow(row_of(s, s->context, row, w->hidden), s->context8, s->context_row, rows, w->hidden);
+    k->merge(&l->int8[PLAN_OUT], s->context8, s->context_row, x, l->after_attention.gain, l->after_attention.shift,
+             w->norm_eps, act, act_row, rows, s->scratch);
+    k->expand(&l->int8[PLAN_UP], act, act_row, s->inner, s->inner_row, rows, s->scratch);
+    k->merge(&l->int8[PLAN_DOWN], s->inner, s->inner_row, x, l->after_inner.gain, l->after_inner.shift, w->norm_eps, act,
+             act_row, rows, s->scratch);
 }
 
 /* From a block's attention to its place in the next layer's input. */
@@ -87,7 +145,11 @@ static bool finish_block(struct encode_seat *s, const struct weights_layer *l, i
     const struct kernels *k = s->k;
     const int             n = w->hidden;
     float                *x = s->x + (size_t)row * (size_t)n;
-    void                 *act = row_of(s, s->act, row, n);
+    if (s->k8) {
+        finish_block_int8(s, l, row, rows);
+        return true;
+    }
+    void *act = row_of(s, s->act, row, n);
     if (!matmul_seat_run(s->products, PLAN_OUT, l->matrix[PLAN_OUT], rows, row_of(s, s->context, row, n), s->sum)) return false;
     k->layer_norm(x, s->sum, l->bias[PLAN_OUT], l->after_attention.gain, l->after_attention.shift, w->norm_eps, act, rows, n);
     if (!matmul_seat_run(s->products, PLAN_UP, l->matrix[PLAN_UP], rows, act, s->sum)) return false;
@@ -108,12 +170,16 @@ static void embed_tokens(struct encode_seat *s, const int32_t *ids, const int *l
         for (int at = 0; at < lens[i]; at++, row++, x += hidden) {
             assert(ids[row] >= 0 && ids[row] < w->vocabulary && at < w->positions);
             memcpy(x, w->position + (size_t)at * hidden, hidden * sizeof *x);
-            const float *word = tensor_view(w->word, (int64_t)ids[row] * w->hidden, w->hidden, s->sum);
+            const float *word = tensor_view(w->word, (int64_t)ids[row] * w->hidden, w->hidden, s->word);
             /* The table was finite at load: the file was changed under the map. */
             if (!word) abort();
             const float *type = firsts && at >= firsts[i] ? w->second : w->zero;
-            s->k->layer_norm(x, word, type, w->norm.gain, w->norm.shift, w->norm_eps, row_of(s, s->act, row, w->hidden),
-                             1, w->hidden);
+            if (s->k8)
+                s->k8->layer_norm(x, word, type, w->norm.gain, w->norm.shift, w->norm_eps, act8_of(s, row), s->act_row + row, 1,
+                                  w->hidden);
+            else
+                s->k->layer_norm(x, word, type, w->norm.gain, w->norm.shift, w->norm_eps, row_of(s, s->act, row, w->hidden), 1,
+                                 w->hidden);
         }
 }
 
@@ -122,11 +188,11 @@ static void embed_tokens(struct encode_seat *s, const int32_t *ids, const int *l
 static bool finish_first(struct encode_seat *s, const struct weights_layer *l, const int *lens, int n)
 {
     const int    hidden = s->w->hidden;
-    const size_t x_bytes = (size_t)hidden * sizeof *s->x, each = s->w->form == FORM_BF16 ? 2 : 4;
+    const size_t x_bytes = (size_t)hidden * sizeof *s->x;
     for (int i = 0, row = 0; i < n; row += lens[i++]) {
         if (i == row) continue;
         memcpy(s->x + (size_t)i * (size_t)hidden, s->x + (size_t)row * (size_t)hidden, x_bytes);
-        memcpy(row_of(s, s->context, i, hidden), row_of(s, s->context, row, hidden), (size_t)hidden * each);
+        memcpy(row_of(s, s->context, i, hidden), row_of(s, s->context, row, hidden), (size_t)hidden * s->each);
     }
     for (int row = 0; row < n; row += WEIGHTS_BLOCK_ROWS)
         if (!finish_block(s, l, row, n - row < WEIGHTS_BLOCK_ROWS ? n - row : WEIGHTS_BLOCK_ROWS)) return false;
@@ -137,7 +203,8 @@ static bool finish_first(struct encode_seat *s, const struct weights_layer *l, c
 static bool forward(struct encode_seat *s, const int32_t *ids, const int *lens, const int *firsts, int n, bool first_only)
 {
     const struct weights *w = s->w;
-    int                   total = 0;
+    void (*const attend)(const void *, void *, int, int, int, int, void *) = s->k8 ? s->k8->attention : s->k->attention;
+    int total = 0;
     for (int i = 0; i < n; i++) {
         assert(lens[i] >= 1 && lens[i] <= LIMIT_TOKENS);
         total += lens[i];
@@ -151,8 +218,8 @@ static bool forward(struct encode_seat *s, const int32_t *ids, const int *lens, 
     for (int layer = 0; layer < w->layers; layer++) {
         const bool ends = first_only && layer + 1 == w->layers;
         for (int i = 0, row = 0; i < n; row += lens[i++])
-            s->k->attention(row_of(s, s->qkv, row, 3 * w->hidden), row_of(s, s->context, row, w->hidden), lens[i],
-                            ends ? 1 : lens[i], w->heads, w->head_dim, s->scratch);
+            attend(row_of(s, s->qkv, row, 3 * w->hidden), row_of(s, s->context, row, w->hidden), lens[i], ends ? 1 : lens[i],
+                   w->heads, w->head_dim, s->scratch);
         if (ends) return finish_first(s, &w->layer[layer], lens, n);
         for (int row = 0; row < total; row += WEIGHTS_BLOCK_ROWS) {
             int block = total - row < WEIGHTS_BLOCK_ROWS ? total - row : WEIGHTS_BLOCK_ROWS;

@@ -1,16 +1,18 @@
 /* encoder/encode.h — one pack of token sequences through the model. A seat is one thread's buffers; weights and kernels
  * are shared.
- *     struct encode_seat *s = encode_seat_new(&weights, kernels);
+ *     struct encode_seat *s = encode_seat_new(&weights, &precision);
  *     if (!encode_pack(s, ids, lens, 2, rows)) …  encode_seat_free(s);                                    */
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_ENCODER_ENCODE_H
 #define CHIRON_ENCODER_ENCODE_H
+#include "encoder/precision.h"
 #include "encoder/weights.h"
 
 enum { ENCODE_PACK_TOKENS = 512 };    /* about 4 MB of buffers for the default model */
 
 struct encode_seat;
-struct encode_seat *encode_seat_new(struct weights *w, const struct kernels *k);
+/* p: with the weights' form. */
+struct encode_seat *encode_seat_new(struct weights *w, const struct precision *p);
 void                encode_seat_free(struct encode_seat *s);    /* NULL allowed */
 
 /* ids: the n sequences one after another, lens[i] ids each (1..LIMIT_TOKENS, at most the model's positions, all inside

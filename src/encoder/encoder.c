@@ -30,7 +30,10 @@ enum {
 const struct setting encoder_settings[] = {
     { .name = "ENCODER_MODEL", .dflt = "all-MiniLM-L6-v2", .help = "name of the embedding model's folder" },
     { .name = "ENCODER_MODEL_DIR", .help = "folder of the model folders; default: chiron/models in the XDG cache" },
-    { .name = "ENCODER_PRECISION", .dflt = "bf16", .help = "f32 or bf16; bf16 becomes f32 where the CPU has none" },
+    { .name = "ENCODER_PRECISION", .dflt = "auto",
+      .help = "auto, int8, bf16 or f32; auto is the fastest here; bf16 becomes f32 where the CPU has none" },
+    { .name = "ENCODER_KERNELS", .dflt = "auto",
+      .help = "auto, amx, avx512, avx2 or portable: the kind of instructions; one that the CPU lacks is an error at start" },
     { .name = "ENCODER_THREADS", .dflt = "0", .help = "threads of one bulk embedding call; 0: one per core, at most 16",
       .flags = SETTING_INT, .min = 0, .max = THREADS_MAX },
     { 0 },
@@ -39,7 +42,7 @@ const struct setting encoder_settings[] = {
 struct encoder {
     struct weights        weights;
     struct tokenizer     *tokenizer;
-    const struct kernels *kernels;
+    struct precision      precision;
     char                  name[128];
     int                   max_ids, reach[ENCODER_KINDS];
     int                   threads;            /* of a bulk call, the caller counted in */
@@ -62,8 +65,9 @@ int                     encoder_reach(const struct encoder *e, enum encoder_kind
 const char             *encoder_prefix(const struct encoder *e, enum encoder_kind kind) { return e->weights.card.prefix[kind]; }
 const char             *encoder_precision_used(const struct encoder *e)
 {
-    return e->weights.form == FORM_BF16 ? "bf16" : "f32";
+    return precision_name(&e->precision);
 }
+const char *encoder_kernels_used(const struct encoder *e) { return precision_kernels(&e->precision); }
 
 static int thread_count(void)
 {
@@ -85,22 +89,18 @@ static void take_name(struct encoder *e, const char *folder)
 
 enum err encoder_load(struct call *c, const char *folder, enum encoder_precision p, struct encoder **out)
 {
-    enum form             form = p == ENCODER_BF16 ? FORM_BF16 : FORM_F32;
-    const struct kernels *kernels = kernels_choose(form);
-    if (!kernels) {
-        log_warn(c, "this CPU has no AVX-512 BF16; the encoder runs in f32", NULL);
-        form = FORM_F32;
-        kernels = kernels_choose(form);
-    }
+    struct precision precision;
+    enum err         r = precision_choose(c, p, &precision);
+    if (r) return r;
     struct encoder *e = calloc(1, sizeof *e);
     if (!e) abort();
+    e->precision = precision;
     pthread_mutex_init(&e->lock, NULL);
-    e->kernels = kernels;
     e->threads = thread_count();
     e->share = share_new(e->threads);
     take_name(e, folder);
     matmul_thread_begin();
-    enum err r = weights_load(c, folder, form, &e->weights);
+    r = weights_load(c, folder, precision.form, &e->weights);
     if (!r && e->weights.card.cross_encoder)
         r = fail(c, ERR_CORRUPT, "%s: this model scores pairs of texts (a cross-encoder) and makes no vectors", folder);
     if (!r) r = tokenizer_load(c, folder, &e->weights.card, &e->tokenizer);
@@ -139,7 +139,7 @@ static struct encode_seat *take_seat(struct encoder *e)
     pthread_mutex_lock(&e->lock);
     if (e->idle_count) s = e->idle[--e->idle_count];
     pthread_mutex_unlock(&e->lock);
-    return s ? s : encode_seat_new(&e->weights, e->kernels);
+    return s ? s : encode_seat_new(&e->weights, &e->precision);
 }
 
 static void give_seat(struct encoder *e, struct encode_seat *s)

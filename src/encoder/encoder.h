@@ -16,7 +16,7 @@
 
 extern const struct setting encoder_settings[];
 
-enum encoder_precision { ENCODER_F32, ENCODER_BF16 /* int8 is another weight form */ };
+enum encoder_precision { ENCODER_AUTO, ENCODER_F32, ENCODER_BF16, ENCODER_INT8 };
 struct encoder;
 struct tokenizer;
 
@@ -26,13 +26,17 @@ enum encoder_kind { ENCODER_PLAIN, ENCODER_QUERY, ENCODER_PASSAGE, ENCODER_KINDS
 
 /* folder holds model.safetensors, vocab.txt (or tokenizer.json), config.json. ERR_NOT_FOUND names the missing file;
  * ERR_CORRUPT says what is wrong with it (bad header, shape, out of bounds, NaN). Where the CPU has no AVX-512 BF16,
- * bf16 falls back to f32 with a warning and encoder_precision_used says so. Settings are loaded before
- * (ENCODER_THREADS is read here). About 0.1 s for the default model. */
+ * bf16 falls back to f32 with a warning and encoder_precision_used says so; ENCODER_AUTO is int8 where that is the
+ * fastest, else as bf16. ERR_INVALID: ENCODER_KERNELS names kernels that this CPU has not. Settings are loaded before (ENCODER_THREADS and
+ * ENCODER_KERNELS are read here). About 0.1 s for the default model. */
 MUST_CHECK enum err encoder_load(struct call *c, const char *folder, enum encoder_precision p, struct encoder **out);
 void        encoder_free(struct encoder *e);             /* no thread may be inside; NULL allowed */
 int         encoder_dim(const struct encoder *e);        /* 384 */
 const char *encoder_name(const struct encoder *e);       /* "all-MiniLM-L6-v2": the folder's last name */
-const char *encoder_precision_used(const struct encoder *e);
+const char *encoder_precision_used(const struct encoder *e);   /* "f32", "bf16", "int8" */
+const char *encoder_kernels_used(const struct encoder *e);     /* "amx", "avx512-f32": the table's name */
+/* "", auto, f32, bf16, int8 in any case; anything else is a fail_field. */
+MUST_CHECK enum err encoder_precision_parse(struct call *c, const char *text, enum encoder_precision *out);
 
 /* n texts (UTF-8; lens NULL: NUL-terminated; invalid bytes are dropped as the reference does) → out[n × dim], row i
  * for text i, unit length. Each text alone decides its vector up to rounding, whatever it is batched with. Token counts

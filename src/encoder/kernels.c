@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Chooses kernels by what the CPU can do when the program runs, so that one binary serves every machine, and holds the
  * two that are too short to be worth a variant. It never guesses from a CPU's name. */
-#include "encoder/kernels.h"
+#include "encoder/kernels_int8.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,16 +25,49 @@ static bool has_avx512_bf16(void)
     return has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5);
 }
 
+static bool has_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
 /* The kernel gives tile registers only to processes that ask; asking twice is harmless. */
-static bool has_amx(void)
+static bool has_amx(enum form form)
 {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     unsigned a, b, c, d;
     if (!has_avx512_bf16() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-    bool tile = d & 1u << 24, bf16 = d & 1u << 22;
-    return tile && bf16 && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+    bool tile = d & 1u << 24, bf16 = d & 1u << 22, int8 = d & 1u << 25;
+    return tile && bf16 && (int8 || form != FORM_INT8) && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 #endif
+
+bool kernels_kind_known(const char *kind)
+{
+    static const char *const kinds[] = { "amx", "avx512", "avx2", "portable" };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(kind, kinds[i])) return true;
+    return false;
+}
+
+const char *kernels_kind_lacks(enum form form, const char *kind)
+{
+#if defined __x86_64__
+    bool amx = !strcmp(kind, "amx"), avx512 = amx || !strcmp(kind, "avx512"), avx2 = avx512 || !strcmp(kind, "avx2");
+    if (avx2 && !has_avx2()) return "AVX2 with FMA";
+    if (avx512 && !has_avx512()) return "AVX-512 (F, BW, VL, DQ)";
+    if (avx512 && form == FORM_INT8 && !has_vnni()) return "AVX-512 VNNI";
+    if (avx512 && form == FORM_BF16 && !has_avx512_bf16()) return "AVX-512 BF16";
+    if (amx && !has_amx(form)) return form == FORM_INT8 ? "AMX INT8" : "AMX BF16";
+    return NULL;
+#else
+    (void)form;
+    return strcmp(kind, "portable") ? "x86-64 instructions" : NULL;
+#endif
+}
+
+/* "avx512-f32" is of the kind "avx512"; any is of the kind NULL. */
+static bool is_kind(const char *name, const char *kind)
+{
+    size_t n = kind ? strlen(kind) : 0;
+    return !strncmp(name, kind ? kind : "", n) && (!kind || !name[n] || name[n] == '-');
+}
 
 int kernels_list(enum form form, const struct kernels **out, int max)
 {
@@ -45,18 +78,37 @@ int kernels_list(enum form form, const struct kernels **out, int max)
     if (form == FORM_F32 && has_avx2()) all[n++] = &kernels_f32_avx2;
     if (form == FORM_F32 && has_avx512()) all[n++] = &kernels_f32_avx512;
     if (form == FORM_BF16 && has_avx512_bf16()) all[n++] = &kernels_bf16_avx512;
-    if (form == FORM_BF16 && has_amx()) all[n++] = &kernels_bf16_amx;
+    if (form == FORM_BF16 && has_amx(form)) all[n++] = &kernels_bf16_amx;
 #endif
     if (n > max) n = max;
     memcpy(out, all, (size_t)n * sizeof *out);
     return n;
 }
 
-const struct kernels *kernels_choose(enum form form)
+const struct kernels *kernels_choose(enum form form, const char *kind)
 {
     const struct kernels *list[4];
-    int                   n = kernels_list(form, list, 4);
-    return n ? list[n - 1] : NULL;
+    for (int n = kernels_list(form, list, 4); n > 0; n--)
+        if (is_kind(list[n - 1]->name, kind)) return list[n - 1];
+    return NULL;
+}
+
+int kernels_int8_list(const struct kernels_int8 **out, int max)
+{
+    const struct kernels_int8 *all[8];
+    int                        n = 0;
+    all[n++] = &kernels_int8_portable;
+    if (n > max) n = max;
+    memcpy(out, all, (size_t)n * sizeof *out);
+    return n;
+}
+
+const struct kernels_int8 *kernels_int8_choose(const char *kind)
+{
+    const struct kernels_int8 *list[8];
+    for (int n = kernels_int8_list(list, 8); n > 0; n--)
+        if (is_kind(list[n - 1]->name, kind)) return list[n - 1];
+    return NULL;
 }
 
 void kernels_unit(float *v, int n)

@@ -1,6 +1,6 @@
 /* encoder/kernels.h — what stands between the matrix products, once per kind of CPU and form of activation. A table
  * of functions is chosen once at load; all of them are stateless and may run in any thread.
- *     const struct kernels *k = kernels_choose(FORM_BF16);
+ *     const struct kernels *k = kernels_choose(FORM_BF16, NULL);
  *     k->gelu(acc, bias, act, rows, 1536);                                                             */
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_ENCODER_KERNELS_H
@@ -11,8 +11,8 @@
 
 #include "base/limits.h"
 
-/* The form of weights and activations. int8 would be a third. */
-enum form { FORM_F32, FORM_BF16 };
+/* The form of weights and activations. int8 has kernels of its own: kernels_int8.h. */
+enum form { FORM_F32, FORM_BF16, FORM_INT8 };
 
 enum {
     KERNELS_SPARE_ROWS = 16,     /* rows after the last one of qkv that may be read */
@@ -36,10 +36,15 @@ struct kernels {
     void (*attention)(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim, void *scratch);
 };
 
-/* The best table for this CPU; NULL when the form has none here (bf16 without AVX-512 BF16). */
-const struct kernels *kernels_choose(enum form form);
+/* The best table for this CPU, of the kind that is named ("amx") when kind is not NULL; NULL when there is none here. */
+const struct kernels *kernels_choose(enum form form, const char *kind);
 /* Every table of the form that this CPU can run, plainest first, for tests; returns how many, at most max. */
 int kernels_list(enum form form, const struct kernels **out, int max);
+
+/* amx, avx512, avx2, portable. */
+bool kernels_kind_known(const char *kind);
+/* The instructions, "AVX-512 VNNI", that this CPU lacks for a kind of the form; NULL when it lacks none. */
+const char *kernels_kind_lacks(enum form form, const char *kind);
 
 /* 1.f / √Σ, by double sums: v becomes unit length. All zero stays zero. */
 void kernels_unit(float *v, int n);

@@ -37,7 +37,7 @@ struct seat {
 struct reranker {
     struct weights        weights;
     struct tokenizer     *tokenizer;
-    const struct kernels *kernels;
+    struct precision      precision;
     struct matmul_plan   *plan;            /* of the pooler */
     struct matmul_matrix *pooler;
     float                *place, *pooler_bias, *classifier, classifier_bias;
@@ -59,7 +59,7 @@ const char *reranker_name(const struct reranker *r) { return r->name; }
 int         reranker_max_tokens(const struct reranker *r) { return r->max_ids; }
 const char *reranker_precision_used(const struct reranker *r)
 {
-    return r->weights.form == FORM_BF16 ? "bf16" : "f32";
+    return precision_name(&r->precision);
 }
 
 float reranker_probability(float logit) { return 1 / (1 + expf(-logit)); }
@@ -192,21 +192,17 @@ static enum err measure(struct call *c, struct reranker *r)
 
 enum err reranker_load(struct call *c, const char *folder, enum encoder_precision p, struct reranker **out)
 {
-    enum form             form = p == ENCODER_BF16 ? FORM_BF16 : FORM_F32;
-    const struct kernels *kernels = kernels_choose(form);
-    if (!kernels) {
-        log_warn(c, "this CPU has no AVX-512 BF16; the cross-encoder runs in f32", NULL);
-        form = FORM_F32;
-        kernels = kernels_choose(form);
-    }
+    struct precision precision;
+    enum err         e = precision_choose(c, p, &precision);
+    if (e) return e;
     struct reranker *r = calloc(1, sizeof *r);
     if (!r) abort();
     pthread_mutex_init(&r->lock, NULL);
-    r->kernels = kernels;
+    r->precision = precision;
     r->threads = thread_count();
     take_name(r, folder);
     matmul_thread_begin();
-    enum err e = load(c, folder, form, r);
+    e = load(c, folder, precision.form, r);
     if (!e) e = measure(c, r);
     if (e) {
         reranker_free(r);
@@ -223,7 +219,7 @@ static struct seat *seat_new(struct reranker *r)
     struct seat *s = calloc(1, sizeof *s);
     if (!s) abort();
     const size_t hidden = (size_t)r->weights.hidden;
-    s->encode = encode_seat_new(&r->weights, r->kernels);
+    s->encode = encode_seat_new(&r->weights, &r->precision);
     s->head = matmul_seat_new(&r->plan, 1);
     s->first = floats((PACK_PAIRS + HEAD_ROWS) * hidden);
     s->pooled = floats(HEAD_ROWS * hidden);

@@ -65,16 +65,43 @@ static enum err read_norm(struct call *c, const struct weights *w, const char *w
     return e ? e : read_vector(c, w, arena_printf(&c->mem, "%s.bias", where), w->hidden, 1, out->shift);
 }
 
+static enum err pack_int8(struct call *c, const struct kernels_matrix *m, int at, const struct tensor *t, float scale)
+{
+    const int depth = (int)t->shape[1];
+    float    *column = floats((size_t)depth);
+    bool      finite = true;
+    for (int n = 0; n < t->shape[0] && finite; n++) {
+        finite = tensor_floats(t, (int64_t)n * depth, depth, column);
+        for (int k = 0; k < depth && finite; k++) column[k] *= scale;
+        if (finite) kernels_matrix_column(m, at + n, column, depth);
+    }
+    free(column);
+    return finite ? OK : fail(c, ERR_CORRUPT, "tensor %.100s: a number is NaN or infinite", t->name);
+}
+
 static enum err read_part(struct call *c, const struct weights *w, struct weights_layer *l, enum weights_plan plan, int at,
                           const char *where, int rows, int columns, float scale)
 {
     const struct tensor *t;
     enum err             e = weights_find(c, w, arena_printf(&c->mem, "%s.weight", where), rows, columns, &t);
     if (!e) e = read_vector(c, w, arena_printf(&c->mem, "%s.bias", where), rows, scale, l->bias[plan] + at);
-    return e ? e : matmul_matrix_pack(c, l->matrix[plan], at, t, scale);
+    if (e) return e;
+    return w->form == FORM_INT8 ? pack_int8(c, &l->int8[plan], at, t, scale) : matmul_matrix_pack(c, l->matrix[plan], at, t, scale);
 }
 
-static size_t place_bytes(const struct weights *w, int plan) { return (matmul_plan_bytes(w->plan[plan]) + 63) / 64 * 64; }
+static void shape_of(const struct weights *w, int plan, int *depth, int *width)
+{
+    *depth = plan == PLAN_DOWN ? w->inner : w->hidden;
+    *width = plan == PLAN_QKV ? 3 * w->hidden : plan == PLAN_UP ? w->inner : w->hidden;
+}
+
+static size_t place_bytes(const struct weights *w, int plan)
+{
+    int depth, width;
+    shape_of(w, plan, &depth, &width);
+    if (w->form == FORM_INT8) return kernels_matrix_bytes(depth, width);
+    return (matmul_plan_bytes(w->plan[plan]) + 63) / 64 * 64;
+}
 
 /* One question streams every matrix once, so that its time is the memory's; with small pages a good part of it would
  * be spent on looking pages up. */
@@ -101,10 +128,18 @@ static enum err make_room(struct call *c, struct weights *w)
 static enum err read_layer(struct call *c, struct weights *w, int index, char **place)
 {
     struct weights_layer *l = &w->layer[index];
-    const int             widths[PLAN_COUNT] = { 3 * w->hidden, w->hidden, w->inner, w->hidden }, n = w->hidden;
+    const int             n = w->hidden;
     for (int i = 0; i < PLAN_COUNT; i++) {
-        l->bias[i] = floats((size_t)widths[i]);
-        enum err e = matmul_matrix_new(c, w->plan[i], *place, i == PLAN_QKV ? l->bias[i] : NULL, &l->matrix[i]);
+        int      depth, width;
+        enum err e = OK;
+        shape_of(w, i, &depth, &width);
+        if (w->form == FORM_INT8) {
+            l->int8[i] = kernels_matrix_at(*place, depth, width);
+            l->bias[i] = l->int8[i].bias;
+        } else {
+            l->bias[i] = floats((size_t)width);
+            e = matmul_matrix_new(c, w->plan[i], *place, i == PLAN_QKV ? l->bias[i] : NULL, &l->matrix[i]);
+        }
         if (e) return e;
         *place += place_bytes(w, i);
     }
@@ -170,12 +205,12 @@ static enum err load(struct call *c, const char *folder, struct weights *w)
     take_sizes(w);
     e = safetensors_open(c, arena_printf(&c->mem, "%s/model.safetensors", folder), &w->file);
     if (!e) e = read_embeddings(c, w);
-    const int shape[PLAN_COUNT][2] = {
-        { w->hidden, 3 * w->hidden }, { w->hidden, w->hidden }, { w->hidden, w->inner }, { w->inner, w->hidden }
-    };
-    for (int i = 0; i < PLAN_COUNT && !e; i++)
-        e = matmul_plan_new(c, w->form, shape[i][0], shape[i][1], i == PLAN_QKV ? w->form : FORM_F32, i == PLAN_QKV,
-                            WEIGHTS_BLOCK_ROWS, &w->plan[i]);
+    for (int i = 0; i < PLAN_COUNT && !e && w->form != FORM_INT8; i++) {
+        int depth, width;
+        shape_of(w, i, &depth, &width);
+        e = matmul_plan_new(c, w->form, depth, width, i == PLAN_QKV ? w->form : FORM_F32, i == PLAN_QKV, WEIGHTS_BLOCK_ROWS,
+                            &w->plan[i]);
+    }
     if (!e) e = make_room(c, w);
     if (e) return e;
     char *place = w->packed;
@@ -203,7 +238,7 @@ void weights_dispose(struct weights *w)
         struct weights_layer *l = &w->layer[i];
         for (int k = 0; k < PLAN_COUNT; k++) {
             matmul_matrix_free(l->matrix[k]);
-            free(l->bias[k]);
+            if (w->form != FORM_INT8) free(l->bias[k]);
         }
         free(l->after_attention.gain);
         free(l->after_attention.shift);

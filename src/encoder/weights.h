@@ -1,10 +1,11 @@
 /* encoder/weights.h — a BERT model's folder as packed matrices and plain vectors. Read-only once loaded; any thread.
  *     struct weights w;
- *     e = weights_load(c, folder, FORM_BF16, &w);  …  weights_dispose(&w);                              */
+ *     e = weights_load(c, folder, FORM_INT8, &w);  …  weights_dispose(&w);                              */
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_ENCODER_WEIGHTS_H
 #define CHIRON_ENCODER_WEIGHTS_H
 #include "encoder/card.h"
+#include "encoder/kernels_int8.h"
 #include "encoder/matmul.h"
 
 enum { WEIGHTS_BLOCK_ROWS = 64 };    /* rows that go through a layer together and stay in the L2 cache */
@@ -14,7 +15,8 @@ struct weights_norm {
     float *gain, *shift;             /* hidden each */
 };
 struct weights_layer {
-    struct matmul_matrix *matrix[PLAN_COUNT];
+    struct matmul_matrix *matrix[PLAN_COUNT]; /* NULL in int8 */
+    struct kernels_matrix int8[PLAN_COUNT];   /* in int8, with its bias */
     float                *bias[PLAN_COUNT];   /* width of the plan; QKV's is added by the product, the others after it */
     struct weights_norm   after_attention, after_inner;
 };
@@ -24,7 +26,7 @@ struct weights {
     float norm_eps;
     bool  first_token;               /* pooling: the first token's row instead of the mean */
     enum form             form;
-    struct matmul_plan   *plan[PLAN_COUNT];
+    struct matmul_plan   *plan[PLAN_COUNT];   /* NULL in int8 */
     struct weights_layer *layer;     /* layers */
     struct weights_norm   norm;      /* of the embeddings */
     float                *position;  /* positions (at most LIMIT_TOKENS) × hidden, with the token type's row added */
