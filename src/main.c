@@ -20,6 +20,7 @@ const struct verb verb_table[] = {
     { "eval", verb_eval, "measure retrieval on a judged collection" },
     { "token", verb_token, "make an access token" },
     { "models", verb_models, "list, verify and fetch model files" },
+    { "reindex", verb_reindex, "make another embedding model that of what is stored" },
     { "backup", verb_backup, "write the whole instance into one file" },
     { "restore", verb_restore, "read such a file into an empty data folder" },
     { "doctor", verb_doctor, "check the installation and the data" },

@@ -12,6 +12,8 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "encoder/encoder.h"
+#include "knowledge/embedder.h"
+#include "knowledge/reindex.h"
 #include "models/models.h"
 #include "store/store.h"
 #include "verbs.h"
@@ -101,6 +103,44 @@ static struct finding model_runs(struct call *c)
     return (struct finding){ GOOD, arena_printf(&c->mem, "%s, %d dimensions, %s on %s", name, dim, precision, kernels) };
 }
 
+/* Which model answers, and what of a change is left to do; one line for all creators. */
+static struct finding vectors(struct call *c)
+{
+    const char *dir = verb_data_dir(c), *words = "none yet", **ids = NULL;
+    int n = 0, changing = 0, silent = 0;
+    if (access(arena_printf(&c->mem, "%s/accounts.db", dir), F_OK)) return (struct finding){ GOOD, words };
+    enum err e = store_open(c, dir);
+    if (e) {
+        call_forgive(c);
+        return (struct finding){ WARNING, "the data cannot be opened" };
+    }
+    embedders_open(verb_models_dir(c));
+    e = tenant_list(c, &ids, &n);
+    for (int i = 0; !e && i < n; i++) {
+        struct reindex_status s;
+        e = tenant_open(c, ids[i]);
+        if (!e) e = reindex_look(c, &s);
+        if (!e && s.models.active.label) {
+            bool whole = !s.models.next.label && s.done == s.all;
+            changing += !whole;
+            silent += !s.answers;
+            /* The first that is not as it should be is shown, else the first. */
+            if (!strcmp(words, "none yet") || ((!whole || !s.answers) && changing + silent <= 1))
+                words = arena_printf(&c->mem, "%s: %s", ids[i], reindex_words(c, &s));
+        }
+        tenant_release(c);
+    }
+    embedders_close();
+    store_close();
+    if (e) {
+        words = arena_strdup(&c->mem, c->err_text);
+        call_forgive(c);
+        return (struct finding){ BROKEN, words };
+    }
+    if (n > 1) words = arena_printf(&c->mem, "%s; %d creators, %d changing, %d by words alone", words, n, changing, silent);
+    return (struct finding){ silent ? WARNING : GOOD, words };
+}
+
 static struct finding pdf_reader(struct call *c)
 {
     static const char *const places[] = { "/usr/bin/pdftotext", "/usr/local/bin/pdftotext", "/bin/pdftotext" };
@@ -180,6 +220,7 @@ static const struct {
     { "databases", databases },
     { "model files", model_files },
     { "model", model_runs },
+    { "vectors", vectors },
     { "pdf reader", pdf_reader },
     { "memory", memory },
     { "disk", disk },

@@ -35,6 +35,7 @@ int verb_embed(int argc, char **argv);
 int verb_eval(int argc, char **argv);
 int verb_token(int argc, char **argv);
 int verb_models(int argc, char **argv);
+int verb_reindex(int argc, char **argv);
 int verb_backup(int argc, char **argv);
 int verb_restore(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
@@ -105,6 +106,8 @@ const char *verb_model_dir(struct call *c);           /* the default model's fol
 /* Each file of a model folder against its SHA256SUMS. ERR_NOT_FOUND: no model or no sums; ERR_CORRUPT names the file. */
 MUST_CHECK enum err verb_model_verify(struct call *c, const char *folder, int *files_out);
 extern const struct setting verb_settings_rows[];     /* CHIRON_DATA, LOG_LEVEL … */
+/* Prints how each creator's (or this one's) model stands, after making the default encoder theirs unless it only looks. */
+MUST_CHECK enum err verb_reindex_run(struct verb_env *v, const char *creator, bool only_look);
 /* Tables of the whole product (tables.c). */
 extern const struct setting *const all_settings[];
 struct route; struct job_kind;
