@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "models/cohere.h"
 #include "models/models.h"
 #include "models/openai.h"
 
@@ -26,6 +27,12 @@ const struct setting models_settings[] = {
     { "LLM_FIRST_TOKEN_MS", "15000", "ms until the first piece, retries included, 100 to 120000", SETTING_INT, 100,
       LIMIT_DEADLINE_MS },
     { "LLM_RETRIES", "2", "attempts after a first 429 or 5xx, 0 to 3", SETTING_INT, 0, LIMIT_FETCH_RETRIES },
+    { "COHERE_API_KEY", NULL, "key of Cohere's rerank endpoint; with it and without a cross-encoder, searches are re-ranked there",
+      SETTING_SECRET, 0, 0 },
+    { "COHERE_BASE_URL", NULL, "address of the rerank endpoint, up to /v2 (https://api.cohere.com/v2); others speak it too", 0, 0, 0 },
+    { "COHERE_RERANK_MODEL", NULL, "re-ranking model (rerank-v4.0-pro)", 0, 0, 0 },
+    { "FIT_COHERE_RERANK_MODEL", NULL, "the same for the fitness pipeline (rerank-english-v2.0)", 0, 0, 0 },
+    { "COHERE_TIMEOUT_MS", "3000", "ms for one re-ranking, 100 to 60000", SETTING_INT, 100, LIMIT_FETCH_MS },
     { "LLM_MAX_TOKENS", "700", "tokens of an answer unless the request says, 16 to 8192", SETTING_INT, 16, 8192 },
     { 0 }
 };
@@ -75,6 +82,7 @@ enum err models_open(struct call *c)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, describe);
     enum err e = openai_open(c);
+    if (!e) e = cohere_open(c);
     if (e) return e;
     const char *list = conf_text("LLM_CHAIN");
     if (!list || !*list) list = openai_configured() ? "openai,extractive" : "extractive";
@@ -92,6 +100,7 @@ enum err models_open(struct call *c)
 
 void models_close(void)
 {
+    cohere_close();
     chain_len = 0;
     state[0] = '\0';
 }
