@@ -17,6 +17,7 @@ const struct verb verb_table[] = {
     { "ask", verb_ask, "ask the coach a question" },
     { "why", verb_why, "show how an answer was made" },
     { "embed", verb_embed, "turn text lines into vectors" },
+    { "rerank", verb_rerank, "order lines by how well they answer a query" },
     { "eval", verb_eval, "measure retrieval on a judged collection" },
     { "token", verb_token, "make an access token" },
     { "models", verb_models, "list, verify and fetch model files" },

@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 #include "encoder/reranker.h"
-#include "knowledge/search.h"
+#include "knowledge/rerank.h"
 #include "verb_bench.h"
 
 enum { PAIRS = 20, PAIR_TOKENS = 256, HEADER_BYTES = 16 << 20, SPANS = 600 };
@@ -157,7 +157,7 @@ static enum err without_model(struct call *c, int i, void *arg)
     float               scores[PAIRS];
     const char         *method = NULL;
     const char         *query = arena_printf(&c->mem, "%s %d", p->query, i);
-    return search_rerank(c, query, p->text, PAIRS, scores, &method);
+    return rerank_hybrid(c, query, p->text, PAIRS, scores, &method);
 }
 
 static enum encoder_precision form_of(const char *precision)

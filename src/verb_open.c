@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "encoder/encoder.h"
+#include "encoder/reranker.h"
 #include "knowledge/knowledge.h"
 #include "models/models.h"
 #include "store/store.h"
@@ -100,6 +101,23 @@ enum err verb_encoder(struct call *c)
     return OK;
 }
 
+void verb_reranker(struct call *c)
+{
+    const char *how = conf_text("RERANK"), *name = conf_text("RERANK_MODEL");
+    bool        asked = how && !strcasecmp(how, "cross-encoder");
+    if (!name || !*name || (how && *how && !asked && strcasecmp(how, "auto"))) return;
+    const char      *folder = *name == '/' ? name : arena_printf(&c->mem, "%s/%s", verb_models_dir(c), name);
+    struct reranker *r = NULL;
+    enum encoder_precision p;
+    if (access(folder, F_OK) != 0 && !asked) return;
+    if (encoder_precision_parse(c, conf_text("ENCODER_PRECISION"), &p) || reranker_load(c, folder, p, &r)) {
+        log_error(c, "the cross-encoder cannot be used: no re-ranking by it", "error", c->err_text, NULL);
+        call_forgive(c);
+        return;
+    }
+    reranker_set_default(r);
+}
+
 /* Opens the creator, making it first when the verb may. */
 static enum err creator_open(struct verb_env *v, unsigned need, const char *creator)
 {
@@ -142,6 +160,7 @@ enum err verb_open(struct verb_env *v, const struct verb_args *a, unsigned need,
     }
     if ((need & VERB_KNOWLEDGE) == VERB_KNOWLEDGE) {
         knowledge_models(verb_models_dir(c));
+        verb_reranker(c);
         e = knowledge_open(c);
         if (e) return e;
         v->opened |= OPENED_KNOWLEDGE;
@@ -193,6 +212,9 @@ int verb_close(struct verb_env *v, enum err e)
         struct encoder *enc = encoder_default();
         encoder_set_default(NULL);
         encoder_free(enc);
+        struct reranker *r = reranker_default();
+        reranker_set_default(NULL);
+        reranker_free(r);
     }
     if (v->opened & OPENED_STORE) store_close();
     if (v->opened & OPENED_FETCH) fetch_close();

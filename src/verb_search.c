@@ -18,6 +18,7 @@ static void print_json(struct call *c, const struct passage *p, int n, const str
     json_put_text(&j, "strategy", info->strategy);
     json_put_text(&j, "model", info->model);
     json_put_int(&j, "candidates", info->candidates);
+    search_rerank_put(&j, &info->rerank);
     json_begin_array(&j, "passages");
     for (int i = 0; i < n; i++) {
         json_begin_object(&j, NULL);
@@ -38,6 +39,7 @@ static void print_json(struct call *c, const struct passage *p, int n, const str
         if (p[i].rank_semantic) json_put_float(&j, "score_semantic", p[i].score_semantic);
         else json_put_null(&j, "score_semantic");
         json_put_float(&j, "score_bm25", p[i].score_bm25);
+        if (p[i].score_rerank >= 0) json_put_float(&j, "score_rerank", p[i].score_rerank);
         json_put_int(&j, "rank_semantic", p[i].rank_semantic);
         json_put_int(&j, "rank_keyword", p[i].rank_keyword);
         json_end(&j);
@@ -50,12 +52,15 @@ static void print_json(struct call *c, const struct passage *p, int n, const str
 
 static void print_text(const struct passage *p, int n, const struct search_info *info)
 {
+    const struct search_rerank_info *r = &info->rerank;
     fprintf(stderr, "%d passages by %s\n", n, info->strategy);
+    if (r->method && r->scored) fprintf(stderr, "%d of %d re-ranked by %s (%s)\n", r->scored, r->of, r->method, r->model);
+    if (r->method && !r->scored) fprintf(stderr, "not re-ranked%s%s\n", r->fell_back_why ? ": " : "", r->fell_back_why ? r->fell_back_why : "");
     for (int i = 0; i < n; i++) {
         printf("%s%d. %s", i ? "\n" : "", i + 1, *p[i].title ? p[i].title : p[i].content_type);
         if (*p[i].heading) printf(" > %s", p[i].heading);
         if (p[i].page) printf(", page %d", p[i].page);
-        printf("  (%.3f)\n", (double)p[i].score);
+        printf(p[i].score_rerank >= 0 ? "  (%.3f, re-ranked %.3f)\n" : "  (%.3f)\n", (double)p[i].score, (double)p[i].score_rerank);
         for (const char *line = p[i].text; *line;) {
             size_t k = strcspn(line, "\n");
             printf("   %.*s\n", (int)k, line);
@@ -66,7 +71,8 @@ static void print_text(const struct passage *p, int n, const struct search_info 
 
 int verb_search(int argc, char **argv)
 {
-    const char *creator = NULL, *k_text = NULL, *mode = "hybrid", *user = NULL, *types = NULL, *threshold_text = NULL;
+    const char *creator = NULL, *k_text = NULL, *mode = "hybrid", *user = NULL, *types = NULL, *threshold_text = NULL, *depth_text = NULL;
+    bool        rerank = false, plain = false;
     const struct verb_flag flags[] = {
         { "--creator", NULL, "C", &creator, NULL, "whose knowledge" },
         { "--limit", "-k", "N", &k_text, NULL, "how many passages, 1 to 100 (5)" },
@@ -74,6 +80,9 @@ int verb_search(int argc, char **argv)
         { "--user", NULL, "U", &user, NULL, "as this user: shared passages and their own" },
         { "--type", NULL, "TYPE", &types, NULL, "only this content type" },
         { "--threshold", NULL, "X", &threshold_text, NULL, "least score, 0 to 1 (0)" },
+        { "--rerank", NULL, NULL, NULL, &rerank, "look at the best again, however long it takes" },
+        { "--no-rerank", NULL, NULL, NULL, &plain, "leave the order of the search" },
+        { "--depth", NULL, "N", &depth_text, NULL, "how many of the best are looked at again, 1 to 100 (20)" },
         { 0 },
     };
     struct verb_args a;
@@ -86,10 +95,15 @@ int verb_search(int argc, char **argv)
     if (!creator) return verb_usage(&a, "--creator is needed");
     if (a.count != 1) return verb_usage(&a, a.count ? "give the query as one word, in quotes" : "a query is needed");
     struct search_opts o = { .user_id = user };
-    int64_t k = 0;
+    int64_t k = 0, depth = 0;
     double threshold = 0;
     if (!verb_number(&a, "--limit", k_text, 5, 1, LIMIT_SEARCH_K, &k)) return EXIT_USAGE;
     if (!verb_real(&a, "--threshold", threshold_text, 0, 0, 1, &threshold)) return EXIT_USAGE;
+    if (!verb_number(&a, "--depth", depth_text, 0, 1, LIMIT_SEARCH_K, &depth)) return EXIT_USAGE;
+    if (rerank && plain) return verb_usage(&a, "--rerank and --no-rerank exclude each other");
+    if (rerank || depth_text) o.rerank = SEARCH_RERANK_ON;
+    if (plain) o.rerank = SEARCH_RERANK_OFF;
+    o.rerank_depth = (int)depth;
     if (!strcmp(mode, "semantic")) o.mode = SEARCH_SEMANTIC;
     else if (!strcmp(mode, "keyword")) o.mode = SEARCH_KEYWORD;
     else if (strcmp(mode, "hybrid") != 0) return verb_usage(&a, "--mode is hybrid, semantic or keyword, not \"%.40s\"", mode);
@@ -102,7 +116,7 @@ int verb_search(int argc, char **argv)
     struct passage *p = NULL;
     struct search_info info;
     int n = 0;
-    enum err e = verb_open(&v, &a, VERB_KNOWLEDGE, creator);
+    enum err e = verb_open(&v, &a, VERB_ANSWERS, creator);
     if (!e) e = search_text(&v.call, a.words[0], &o, &p, &n, &info);
     if (!e && v.json) print_json(&v.call, p, n, &info);
     else if (!e) print_text(p, n, &info);

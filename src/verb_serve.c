@@ -15,6 +15,7 @@
 #include "base/fetch.h"
 #include "base/json.h"
 #include "encoder/encoder.h"
+#include "encoder/reranker.h"
 #include "http/http.h"
 #include "knowledge/knowledge.h"
 #include "models/models.h"
@@ -158,6 +159,7 @@ static enum err open_all(struct call *c, enum stage *stage)
         call_forgive(c);
     }
     knowledge_models(verb_models_dir(c));
+    verb_reranker(c);
     e = knowledge_open(c);
     if (e) return e;
     *stage = OPEN_KNOWLEDGE;
@@ -178,6 +180,9 @@ static void close_all(enum stage stage)
     struct encoder *enc = encoder_default();
     encoder_set_default(NULL);
     encoder_free(enc);
+    struct reranker *ranker = reranker_default();
+    reranker_set_default(NULL);
+    reranker_free(ranker);
     if (stage >= OPEN_ACCOUNTS) accounts_close();
     if (stage >= OPEN_STORE) store_close();
 }

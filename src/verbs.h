@@ -32,6 +32,7 @@ int verb_search(int argc, char **argv);
 int verb_ask(int argc, char **argv);
 int verb_why(int argc, char **argv);
 int verb_embed(int argc, char **argv);
+int verb_rerank(int argc, char **argv);
 int verb_eval(int argc, char **argv);
 int verb_token(int argc, char **argv);
 int verb_models(int argc, char **argv);
@@ -82,7 +83,7 @@ enum verb_need {
     VERB_CONF = 0,                    /* settings, log and signals: always */
     VERB_STORE = 1,                   /* the data folder; created when missing */
     VERB_ENCODER = 2,                 /* the default model, or the words that say how to get it */
-    VERB_KNOWLEDGE = 1 | 2 | 4,       /* store, encoder and search */
+    VERB_KNOWLEDGE = 1 | 2 | 4,       /* store, encoder, cross-encoder and search */
     VERB_ANSWERS = 1 | 2 | 4 | 8,     /* and the provider chain */
     VERB_CREATE = 16,                 /* the creator is made when it is missing, with a note on stderr */
 };
@@ -99,6 +100,9 @@ int verb_close(struct verb_env *v, enum err e);
 /* The steps of verb_open that serve takes one by one. */
 MUST_CHECK enum err verb_settings(struct call *c, const char *data, enum log_level least);   /* and the log */
 MUST_CHECK enum err verb_encoder(struct call *c);     /* loads the default encoder; ERR_NOT_FOUND says what to run */
+/* Loads the cross-encoder when RERANK wants one and RERANK_MODEL's folder is there. One that cannot be used is said in the log
+ * and left out: searches then have no second look, and say so. */
+void verb_reranker(struct call *c);
 const char *verb_data_dir(struct call *c);            /* --data, CHIRON_DATA, else the XDG data folder; in c->mem */
 const char *verb_cache_dir(struct call *c);           /* ${XDG_CACHE_HOME:-~/.cache}/chiron, in c->mem */
 const char *verb_models_dir(struct call *c);          /* folder of model folders: ENCODER_MODEL_DIR, else in the cache */

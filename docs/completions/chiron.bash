@@ -3,7 +3,7 @@
 _chiron() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} flags=
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "serve ingest search ask why embed eval token models backup restore doctor bench config version help" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "serve ingest search ask why embed rerank eval token models backup restore doctor bench config version help" -- "$word")
         return
     fi
     case $before in
@@ -17,7 +17,8 @@ _chiron() {
     case $verb in
     serve) flags="--listen --demo" ;;
     ingest) flags="--creator --user --title --type --language --unit --replace" ;;
-    search) flags="--creator --user --limit --mode --type --threshold" ;;
+    search) flags="--creator --user --limit --mode --type --threshold --rerank --no-rerank --depth" ;;
+    rerank) flags="--limit" ;;
     ask) flags="--creator --user --conversation --limit" ;;
     why) flags="--creator" ;;
     embed) flags="--jsonl --model --precision" ;;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # fish completion for chiron: put it into ~/.config/fish/completions/
-set -l verbs serve ingest search ask why embed eval token models backup restore doctor bench config version
+set -l verbs serve ingest search ask why embed rerank eval token models backup restore doctor bench config version
 complete -c chiron -f -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c chiron -l data -r -d 'data folder'
 complete -c chiron -s o -l output -x -a 'text json' -d 'form of the output'
@@ -19,6 +19,10 @@ complete -c chiron -n '__fish_seen_subcommand_from search ask' -s k -l limit -x 
 complete -c chiron -n '__fish_seen_subcommand_from search eval' -l mode -x -a 'hybrid semantic keyword'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l type -x -d 'content type'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l threshold -x -d 'least score'
+complete -c chiron -n '__fish_seen_subcommand_from search' -l rerank -d 'look at the best again'
+complete -c chiron -n '__fish_seen_subcommand_from search' -l no-rerank -d 'leave the order'
+complete -c chiron -n '__fish_seen_subcommand_from search' -l depth -x -d 'how many are looked at again'
+complete -c chiron -n '__fish_seen_subcommand_from rerank' -s k -l limit -x -d 'how many'
 complete -c chiron -n '__fish_seen_subcommand_from ask' -l conversation -x -d 'continue'
 complete -c chiron -n '__fish_seen_subcommand_from embed' -l jsonl -d 'lines in, lines out'
 complete -c chiron -n '__fish_seen_subcommand_from embed' -l model -r

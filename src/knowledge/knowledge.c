@@ -7,6 +7,7 @@
 #include "knowledge/embed.h"
 #include "knowledge/embedder.h"
 #include "knowledge/feedback.h"
+#include "knowledge/rerank.h"
 #include "knowledge/search.h"
 
 #define MIB (1024 * 1024)
@@ -19,6 +20,12 @@ const struct setting knowledge_settings[] = {
     { "KNOWLEDGE_EMBEDDING_CACHE", "8192", "embeddings of texts kept in this process", SETTING_INT, 1, 1000000 },
     { "KNOWLEDGE_MASK_PII", "user", "mask addresses and numbers of persons before text is stored and embedded: user (a user's own "
       "content), all, none", 0, 0, 0 },
+    { "RERANK", "auto", "what looks at a search's best a second time: auto (a cross-encoder when its folder is there, else Cohere when "
+      "keyed), cross-encoder, cohere, hybrid (the search's own order), off", 0, 0, 0 },
+    { "RERANK_MODEL", "ms-marco-MiniLM-L-6-v2", "name of the cross-encoder's folder, among the model folders; without it there is none", 0,
+      0, 0 },
+    { "RERANK_DEPTH", "20", "how many of a search's best are re-ranked, 1 to 100", SETTING_INT, 1, LIMIT_SEARCH_K },
+    { "RERANK_MS", "250", "most ms that the cross-encoder takes of a search that did not ask for it, 1 to 60000", SETTING_INT, 1, 60000 },
     { "EMBEDDING_CACHE_TTL_SECONDS", "3600", "how long an embedding is kept in either cache", SETTING_INT, 1, 604800 },
     { 0 },
 };
@@ -45,13 +52,12 @@ static void describe(void)
 
 enum err knowledge_open(struct call *c)
 {
-    (void)c;
     describe();
     collections_open((size_t)conf_int("KNOWLEDGE_INDEX_MIB") * MIB);
     embed_open((int)conf_int("KNOWLEDGE_EMBEDDING_CACHE"), conf_int("EMBEDDING_CACHE_TTL_SECONDS") * 1000);
     search_open((int)conf_int("KNOWLEDGE_QUERY_CACHE"), (int)conf_int("KNOWLEDGE_FEEDBACK"));
     feedback_open(4096);
-    return OK;
+    return rerank_open(c);
 }
 
 void knowledge_models(const char *dir)
@@ -61,6 +67,7 @@ void knowledge_models(const char *dir)
 
 void knowledge_close(void)
 {
+    rerank_close();
     feedback_close();
     search_close();
     embed_close();

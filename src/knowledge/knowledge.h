@@ -9,6 +9,7 @@
 
 #include "base/call.h"
 #include "base/conf.h"
+#include "base/json.h"
 
 struct job_kind;
 extern const struct setting  knowledge_settings[];
@@ -71,6 +72,10 @@ MUST_CHECK enum err document_chunks(struct call *c, const char *id, struct chunk
 
 /* ---- search ---- */
 enum search_mode { SEARCH_HYBRID, SEARCH_SEMANTIC, SEARCH_KEYWORD };
+/* How passages are looked at a second time: as the setting RERANK says, or by one method alone. */
+enum rerank_choice { RERANK_AUTO, RERANK_CROSS_ENCODER, RERANK_COHERE, RERANK_HYBRID, RERANK_OFF };
+/* AUTO: a hybrid search is re-ranked when there is something to do it with, as far as RERANK_MS allows. */
+enum search_rerank { SEARCH_RERANK_AUTO, SEARCH_RERANK_ON, SEARCH_RERANK_OFF };
 struct search_opts {
     enum search_mode mode;
     int         k;              /* 1..LIMIT_SEARCH_K; 0: 5 */
@@ -81,6 +86,10 @@ struct search_opts {
     const json_t *filter;       /* metadata equality {"topic":"sleep"}: text, number, bool, or list of alternatives; NULL none */
     const char *const *types;   /* content types, NULL-ended; NULL all */
     const char *user_id;        /* sees shared documents and this user's own; NULL: c->user_id when the caller is a user, else all shared */
+    enum search_rerank rerank;
+    int         rerank_depth;   /* how many of the first stage's best are re-ranked, 1..LIMIT_SEARCH_K; 0: the setting RERANK_DEPTH */
+    enum rerank_choice rerank_by;
+    const char *rerank_model;   /* Cohere's; NULL: the setting */
 };
 struct passage {
     const char *chunk_id, *document_id, *title, *heading, *content_type, *language;
@@ -93,18 +102,29 @@ struct passage {
     float       score_semantic; /* the semantic leg's part of a hybrid score before normalising: score_cos, or by feedback */
     float       score_bm25;     /* raw, higher is better; 0 when the keyword leg did not find it */
     int         rank_semantic, rank_keyword;   /* from 1; 0 not found by that leg */
+    float       score_rerank;   /* 0..1; -1 when nothing re-ranked it. Passages that have it stand before those that have not */
     int64_t     created_ms;
+};
+struct search_rerank_info {
+    const char *method;         /* "cross-encoder", "cohere" or "none"; NULL: no re-ranking was wanted */
+    const char *model, *fell_back_why;   /* NULL: none */
+    int         scored, of;     /* passages with a score, passages that were to have one */
 };
 struct search_info {
     const char *strategy;       /* "hybrid", "semantic", "keyword", or "keyword (no encoder)" … what really ran */
     const char *model;          /* embedding model, NULL when none was used */
     bool        cached;         /* from the query LRU */
     int         candidates;     /* union of both legs */
+    struct search_rerank_info rerank;
 };
-/* The best k passages, best first, in c->mem. Nothing found is not an error. Stages are spans: query, embed, search.
+/* The best k passages, best first, in c->mem. Nothing found is not an error. Stages are spans: query, embed, search, rerank.
  * ERR_INVALID: empty text or k out of range; ERR_TOO_LARGE: over LIMIT_QUERY_BYTES; ERR_TIMEOUT. */
 MUST_CHECK enum err search_text(struct call *c, const char *text, const struct search_opts *o, struct passage **out, int *n_out,
                                 struct search_info *info);
+/* "rerank": {…} of a reply; nothing when none was wanted. */
+void search_rerank_put(struct json_out *j, const struct search_rerank_info *r);
+/* A request's "rerank": true, false or how many passages. NULL leaves AUTO. ERR_INVALID. */
+MUST_CHECK enum err search_rerank_read(struct call *c, const json_t *v, struct search_opts *o);
 /* min-max to 0..1 in place; all equal: 1.0 (RAG-020). */
 void search_normalise(float *scores, int n);
 /* Shared analyser: language of a text ("en", "es", "" unsure), and its index terms (folded, stemmed, stop words dropped,

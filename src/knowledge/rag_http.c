@@ -11,6 +11,7 @@
 #include "knowledge/content.h"
 #include "knowledge/embed.h"
 #include "knowledge/feedback.h"
+#include "knowledge/rerank.h"
 #include "knowledge/search.h"
 #include "knowledge/search_http.h"
 #include "knowledge/search_store.h"
@@ -144,6 +145,7 @@ static enum err post_hybrid(struct req *r)
     int n = 0;
     enum err e = user_of(r, &o.user_id);
     if (!e) e = search_mode_read(c, "search_type", json_get_text(r->json, "search_type", "hybrid"), &o.mode);
+    if (!e) e = search_rerank_read(c, json_object_get(r->json, "rerank"), &o);
     if (!e) e = search_text(c, json_get_text(r->json, "query", ""), &o, &p, &n, &info);
     if (e) return e;
     const char *query_id = feedback_begin(c, "rag", &info, p, n, -1);
@@ -161,6 +163,7 @@ static enum err post_hybrid(struct req *r)
         json_put_text(j, "source", source_of(p[i].content_type));
         json_put_text(j, "content_type", p[i].content_type);
         json_put_float(j, "relevance_score", p[i].score);
+        if (p[i].score_rerank >= 0) json_put_float(j, "rerank_score", p[i].score_rerank);
         json_put_text(j, "timestamp", clock_iso(p[i].created_ms, when));
         json_put_text(j, "document_id", p[i].document_id);
         json_put_text(j, "title", p[i].title);
@@ -170,6 +173,7 @@ static enum err post_hybrid(struct req *r)
     json_end(j);
     json_put_text(j, "query_id", query_id);
     json_put_text(j, "strategy", info.strategy);
+    search_rerank_put(j, &info.rerank);
     json_put_degraded(j, c->degrades, c->degrade_count);
     json_end(j);
     return OK;
@@ -177,40 +181,41 @@ static enum err post_hybrid(struct req *r)
 
 /* ---- rerank ---- */
 
-struct ranked { float score; int at; };
-
 static enum err post_rerank(struct req *r)
 {
     struct call *c = &r->call;
     const json_t *list = json_object_get(r->json, "candidates");
-    const char *query = json_get_text(r->json, "query", ""), *user = NULL, *method = NULL;
+    const char *query = json_get_text(r->json, "query", ""), *user = NULL;
     int n = (int)json_array_size(list), top = (int)json_get_int(r->json, "top_k", n);
+    struct reranked ranked;
     enum err e = user_of(r, &user);
     if (e) return e;
     if (query[strspn(query, " \t\r\n")] == 0) return fail_field(c, "query", "the query is empty");
+    if (strlen(query) > LIMIT_QUERY_BYTES) return fail(c, ERR_TOO_LARGE, "a query has at most %d bytes", LIMIT_QUERY_BYTES);
     const char **texts = arena_array(&c->mem, (size_t)n, sizeof *texts);
-    float *scores = arena_array(&c->mem, (size_t)n, sizeof *scores);
-    struct ranked *order = arena_array(&c->mem, (size_t)n, sizeof *order);
     for (int i = 0; i < n; i++) texts[i] = json_string_value(json_array_get(list, (size_t)i));
-    e = search_rerank(c, query, texts, n, scores, &method);
+    e = rerank_texts(c, query, texts, n, &(struct rerank_opts){ .top = top, .always = true }, &ranked);
     if (e) return e;
-    for (int i = 0; i < n; i++) {
-        int at = i;
-        for (; at > 0 && order[at - 1].score < scores[i]; at--) order[at] = order[at - 1];
-        order[at] = (struct ranked){ scores[i], i };
-    }
     struct json_out *j = reply_json(r, 200);
     json_begin_object(j, NULL);
     json_begin_array(j, "reranked");
     for (int i = 0; i < n && i < top; i++) {
+        int  at = ranked.order[i];
+        bool scored = ranked.scores[at] >= 0;
         json_begin_object(j, NULL);
-        json_put_text(j, "content", texts[order[i].at]);
-        json_put_float(j, "relevance_score", order[i].score);
-        json_put_int(j, "original_rank", order[i].at);
+        json_put_text(j, "content", texts[at]);
+        json_put_float(j, "relevance_score", scored ? ranked.scores[at] : 0);
+        json_put_int(j, "original_rank", at);
+        if (!scored) json_put_bool(j, "scored", false);
+        if (scored && ranked.logits) json_put_float(j, "logit", ranked.logits[at]);
         json_end(j);
     }
     json_end(j);
-    json_put_text(j, "method", method);
+    json_put_text(j, "method", ranked.method);
+    if (ranked.model) json_put_text(j, "model", ranked.model);
+    json_put_int(j, "scored", ranked.scored);
+    json_put_int(j, "of", ranked.of);
+    if (ranked.fell_back_why) json_put_text(j, "fell_back_why", ranked.fell_back_why);
     json_put_degraded(j, c->degrades, c->degrade_count);
     json_end(j);
     return OK;
@@ -260,6 +265,7 @@ static enum err post_query(struct req *r)
     struct search_info info;
     int n = 0, tokens = 0;
     enum err e = user_of(r, &o.user_id);
+    if (!e) e = search_rerank_read(c, json_object_get(r->json, "rerank"), &o);
     if (!e) e = search_text(c, json_get_text(r->json, "query", ""), &o, &p, &n, &info);
     if (e) return e;
     int span = span_begin(c, "context");
@@ -275,6 +281,7 @@ static enum err post_query(struct req *r)
         json_put_text(j, "source", source_of(p[i].content_type));
         json_put_text(j, "content", p[i].text);
         json_put_float(j, "relevance", p[i].score);
+        if (p[i].score_rerank >= 0) json_put_float(j, "rerank_score", p[i].score_rerank);
         json_put_text(j, "id", p[i].chunk_id);
         json_put_text(j, "document_id", p[i].document_id);
         json_put_text(j, "title", p[i].title);
@@ -287,6 +294,7 @@ static enum err post_query(struct req *r)
     if (info.model) json_put_text(j, NULL, info.model);
     json_end(j);
     json_put_text(j, "search_strategy", info.strategy);
+    search_rerank_put(j, &info.rerank);
     json_put_degraded(j, c->degrades, c->degrade_count);
     json_put_text(j, "query_id", query_id);
     json_put_int(j, "total_tokens", tokens);
@@ -314,7 +322,7 @@ static const char hybrid_schema[] =
     "\"search_type\":{\"type\":\"string\",\"enum\":[\"semantic\",\"keyword\",\"hybrid\"],\"default\":\"hybrid\"},"
     "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"default\":10},"
     "\"threshold\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0},"
-    "\"alpha\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0.5},"
+    "\"alpha\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0.5}," SEARCH_RERANK_MEMBER ","
     "\"filter\":{\"type\":\"object\",\"description\":\"Equality on metadata; a list means any of\"}}}";
 
 static const char rerank_schema[] =
@@ -326,7 +334,7 @@ static const char query_schema[] =
     "{\"type\":\"object\",\"required\":[\"query\",\"user_id\"],\"properties\":{" QUERY "," USER_ID "," DEADLINE_MEMBERS ","
     "\"include_context\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"type\":\"string\",\"enum\":[\"workouts\",\"nutrition\","
     "\"goals\",\"activities\",\"knowledge\",\"workout\",\"goal\",\"progress\",\"conversation\",\"document\"]}},"
-    "\"max_context_items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"default\":5}}}";
+    SEARCH_RERANK_MEMBER ",\"max_context_items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"default\":5}}}";
 
 const struct route rag_routes[] = {
     { "POST", "/api/v1/embeddings/generate", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, embeddings_schema, post_embeddings,

@@ -18,6 +18,7 @@
 #include "knowledge/embed.h"
 #include "knowledge/lru.h"
 #include "knowledge/model_store.h"
+#include "knowledge/rerank.h"
 #include "knowledge/search_store.h"
 
 #define CACHE_BYTES (32u << 20)
@@ -354,8 +355,8 @@ static enum err begin_again(struct call *c, struct search *s, struct conn **r, i
     }
 }
 
-enum err search_text(struct call *c, const char *text, const struct search_opts *o, struct passage **out, int *n_out,
-                     struct search_info *info)
+static enum err first_stage(struct call *c, const char *text, const struct search_opts *o, struct passage **out, int *n_out,
+                            struct search_info *info)
 {
     int64_t start = clock_mono_us(), generation = 0;
     struct search s;
@@ -391,4 +392,22 @@ enum err search_text(struct call *c, const char *text, const struct search_opts 
 out:
     search_store_end(&r);
     return e;
+}
+
+/* The first stage finds as many as are to be looked at again; the k best of both stages are the result. */
+enum err search_text(struct call *c, const char *text, const struct search_opts *o, struct passage **out, int *n_out,
+                     struct search_info *info)
+{
+    struct search_opts wide = *o;
+    struct search_info how;
+    struct passage *p = NULL;
+    int n = 0, k = o->k ? o->k : 5;
+    wide.k = rerank_depth(o);
+    enum err e = first_stage(c, text, &wide, &p, &n, &how);
+    if (!e) e = rerank_passages(c, text, o, p, n, &how);
+    if (e) return e;
+    *out = p;
+    *n_out = n < k ? n : k;
+    if (info) *info = how;
+    return OK;
 }

@@ -25,11 +25,6 @@ void search_combine(struct search_hit *hits, int n, float alpha);
  * their weights ≥ 0, not all 0; out: dim floats, not unit length, for it only ever orders. */
 void search_feedback(const float *question, int dim, const float *const *rows, const float *weights, int k, float *out);
 
-/* Relevance of candidate texts to a query by the same formula, BM25 counted among the candidates; scores 0..1.
- * *method_out: "hybrid", or "keyword" when no embedding was to be had. */
-MUST_CHECK enum err search_rerank(struct call *c, const char *query, const char *const *texts, int n, float *scores,
-                                  const char **method_out);
-
 void search_open(int cache_entries, int feedback_passages);   /* 0: the question stays as it was asked */
 void search_close(void);
 #endif

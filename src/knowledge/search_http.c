@@ -35,6 +35,7 @@ static enum err post_search(struct req *r)
     int n = 0;
     enum err e = search_creator_check(r);
     if (!e) e = search_mode_read(c, "mode", json_get_text(r->json, "mode", "hybrid"), &o.mode);
+    if (!e) e = search_rerank_read(c, json_object_get(r->json, "rerank"), &o);
     if (!e) e = search_text(c, json_get_text(r->json, "query", ""), &o, &p, &n, &info);
     if (e) return e;
     const char *query_id = feedback_begin(c, "arc", &info, p, n, -1);
@@ -60,10 +61,12 @@ static enum err post_search(struct req *r)
         if (p[i].rank_semantic) json_put_float(j, "score_semantic", p[i].score_semantic);
         else json_put_null(j, "score_semantic");
         json_put_float(j, "score_bm25", p[i].score_bm25);
+        if (p[i].score_rerank >= 0) json_put_float(j, "score_rerank", p[i].score_rerank);
         json_end(j);
     }
     json_end(j);
     json_put_text(j, "strategy", info.strategy);
+    search_rerank_put(j, &info.rerank);
     json_put_degraded(j, c->degrades, c->degrade_count);
     json_end(j);
     return OK;
@@ -89,7 +92,7 @@ static const char search_schema[] =
     "\"mode\":{\"type\":\"string\",\"enum\":[\"hybrid\",\"semantic\",\"keyword\"],\"default\":\"hybrid\"},"
     "\"threshold\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0},"
     DEADLINE_MEMBERS ","
-    "\"creator_id\":{\"type\":\"string\",\"description\":\"Must be the token's\"}}}";
+    SEARCH_RERANK_MEMBER ",\"creator_id\":{\"type\":\"string\",\"description\":\"Must be the token's\"}}}";
 
 static const char feedback_schema[] =
     "{\"type\":\"object\",\"required\":[\"query_id\",\"result_id\",\"event\"],\"additionalProperties\":false,\"properties\":{"

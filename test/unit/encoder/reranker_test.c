@@ -121,6 +121,7 @@ static void a_hundred_candidates_in_batches_have_the_order_of_single_pairs_RAG_0
     (void)s;
     batches_give_what_pairs_give_alone(ENCODER_F32, 2e-5f);
     batches_give_what_pairs_give_alone(ENCODER_BF16, 2e-5f);
+    batches_give_what_pairs_give_alone(ENCODER_INT8, 2e-5f);
 }
 
 static void both_parts_of_a_pair_count(void **s)

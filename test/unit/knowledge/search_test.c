@@ -21,6 +21,7 @@
 #include "knowledge/embed.h"
 #include "knowledge/feedback.h"
 #include "knowledge/knowledge.h"
+#include "knowledge/rerank.h"
 #include "knowledge/search.h"
 #include "knowledge/search_index.h"
 #include "knowledge/search_store.h"
@@ -516,7 +517,7 @@ static void the_best_candidate_comes_first_wherever_it_stood_RAG_006(void **s)
     const char *texts[] = { "Bananas are yellow.", "The weather in Madrid.", "Sleep eight hours to recover." };
     float scores[3];
     const char *method = NULL;
-    assert_ok(&c, search_rerank(&c, "how long to sleep", texts, 3, scores, &method));
+    assert_ok(&c, rerank_hybrid(&c, "how long to sleep", texts, 3, scores, &method));
     assert_true(scores[2] > scores[0] && scores[2] > scores[1]);
     assert_string_equal(method, model ? "hybrid" : "keyword");
     for (int i = 0; i < 3; i++) assert_true(scores[i] >= 0 && scores[i] <= 1);
