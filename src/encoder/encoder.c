@@ -24,7 +24,7 @@ enum {
     SEATS_KEPT = THREADS_MAX,   /* idle ones; about 4 MB each */
     WINDOW_TEXTS = 1024,        /* tokenized at a time */
     PACKS_PER_THREAD = 2,       /* fewer are not worth a thread */
-    HELPER_NICE = 5,            /* so that a query's thread comes first */
+    HELPER_NICE = 10,           /* so that a query's thread comes first; as a job's own threads */
 };
 
 const struct setting encoder_settings[] = {

@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,7 +28,8 @@
 #include "store/owner.h"
 #include "store/store.h"
 
-enum { LOOK_MS = 1000, CANDIDATES = 16, FINISH_TRIES = 5, WORKERS_MAX = 64 };
+enum { LOOK_MS = 1000, CANDIDATES = 16, FINISH_TRIES = 5, WORKERS_MAX = 64,
+       WORKER_NICE = 10 /* somebody waits for a request, nobody for a job */ };
 
 struct lane {                       /* a creator that has or had queued jobs */
     struct lane *next;
@@ -405,6 +408,7 @@ static enum err run_next(struct call *c, struct lane *lane, bool *some)
 static void *worker(void *arg)
 {
     (void)arg;
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), WORKER_NICE);
     for (;;) {
         struct call c;
         pthread_mutex_lock(&lock);
