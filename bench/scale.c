@@ -109,6 +109,7 @@ int main(int argc, char **argv)
     struct search_opts o = { .k = 10 };
     json_t *group = json_pack("{s:i}", "group", 42), *name = json_pack("{s:s}", "name", "document 77");
     int times = sample.chunks > 300000 ? 100 : QUERIES;
+    if (getenv("SCALE_CHANGES")) times = 1;
     row("semantic", (struct search_opts){ .k = 10, .mode = SEARCH_SEMANTIC }, 5, true, times);
     row("keyword, 5 words", (struct search_opts){ .k = 10, .mode = SEARCH_KEYWORD }, 5, true, times);
     row("keyword, 5 frequent words", (struct search_opts){ .k = 10, .mode = SEARCH_KEYWORD }, 5, false, times);

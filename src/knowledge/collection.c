@@ -1,55 +1,22 @@
-/* knowledge/collection.c — read-copy-update over a creator's items. Per-item columns are copied for each generation
- * (24 bytes an item); vectors, which are eighty times that, are appended to rows that older snapshots go on using.
- * It refuses to know which creators there are: that is collections.c. */
+/* knowledge/collection.c — snapshots of a creator's items, each made from the one before by appending. Columns, vectors
+ * and postings are shared between them and counted; a snapshot itself is a few hundred bytes of counts and pointers, so
+ * that a document added to a hundred thousand chunks costs what a document costs. Large runs of postings are left for
+ * collection_tidy, which needs no lock while it merges. It refuses to know which creators there are: that is
+ * collections.c. */
 /* SPDX-License-Identifier: MIT */
-#include "knowledge/collection_follow.h"
-
 #include <assert.h>
-#include <math.h>
-#include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "knowledge/postings.h"
+#include "knowledge/collection_parts.h"
 #include "knowledge/search_store.h"
 
-#define SETS       8         /* models of one creator; vectors of a ninth are not searched */
-#define BM25_K1    1.2f
-#define BM25_B     0.75f
-#define NAME_SLOTS 1024u     /* grows by doubling */
-#define RUNS       32        /* postings of one snapshot; each at least twice the next, so far fewer */
-#define DEAD_SLACK 1000      /* removed items carried along before all is read again */
-
-/* What all snapshots since the last full read share. Only the refreshing thread appends. */
-struct base {
-    atomic_int refs;
-    pthread_mutex_t lock;            /* of names */
-    char **names;                    /* open addressing: users and types to small numbers, by slot of the table */
-    uint32_t *name_ids;
-    uint32_t name_count, name_slots;
-    struct set_rows { char *model; int dim; struct vectors *rows; } sets[SETS];
-    int set_count;
-    json_t **metadata;               /* every source ever read; freed with the base */
-    uint32_t metadata_count, metadata_cap;
-};
-struct collection {
-    atomic_int refs;
-    struct base *base;
-    int64_t generation, last_item, last_seq, last_gone;
-    uint32_t count, cap, dead_count;
-    int64_t *item;                   /* ascending */
-    uint32_t *user, *type;           /* numbers of names */
-    const json_t **metadata;         /* of the item's source, NULL when empty; owned by the base */
-    uint64_t *dead;
-    uint32_t *length;                /* terms of the item */
-    uint64_t length_sum;
-    struct postings *runs[RUNS];     /* of consecutive items, oldest first */
-    int run_count;
-    struct collection_set sets[SETS];
-    uint32_t *index_of[SETS], index_cap[SETS];
-    int set_count;
-};
+#define NAME_SLOTS  1024u        /* grows by doubling */
+#define DEAD_SLACK  1000         /* removed items carried along before all is read again */
+#define RUN_ENTRIES (4u << 20)   /* a run read in at once has at most about so many */
+#define INLINE_ENTRIES 60000u    /* runs of together no more are merged where they are made: milliseconds */
 
 static void *grow(void *p, size_t n, size_t each)
 {
@@ -58,7 +25,7 @@ static void *grow(void *p, size_t n, size_t each)
     return q;
 }
 
-/* ---- names ---- */
+/* ---- names and sources ---- */
 
 static uint32_t name_slot(const struct base *b, const char *s)
 {
@@ -87,8 +54,7 @@ static void names_double(struct base *b)
     free(old_ids);
 }
 
-/* The number of a name; add: it gets one when it is new, else COLLECTION_NONE. */
-static uint32_t name_id(struct base *b, const char *s, bool add)
+uint32_t collection_name(struct base *b, const char *s, bool add)
 {
     pthread_mutex_lock(&b->lock);
     uint32_t at = name_slot(b, s), id = COLLECTION_NONE;
@@ -103,6 +69,30 @@ static uint32_t name_id(struct base *b, const char *s, bool add)
         id = b->name_ids[at] = b->name_count++;
     }
     pthread_mutex_unlock(&b->lock);
+    return id;
+}
+
+struct source *collection_source_at(const struct base *b, uint32_t id)
+{
+    uint32_t segment = id < 64 ? 0 : 26 - (uint32_t)__builtin_clz(id);
+    return &b->sources[segment][segment ? id - (32u << segment) : id];
+}
+
+uint32_t collection_source(struct base *b, const char *metadata)
+{
+    if (!metadata || !*metadata || !strcmp(metadata, "{}")) return COLLECTION_NONE;
+    uint32_t id = b->source_count, segment = id < 64 ? 0 : 26 - (uint32_t)__builtin_clz(id);
+    if (segment == COLLECTION_SEGMENTS) return COLLECTION_NONE;
+    if (!b->sources[segment]) {
+        b->sources[segment] = calloc(segment ? (size_t)32 << segment : 64, sizeof(struct source));
+        if (!b->sources[segment]) abort();
+    }
+    struct source *s = collection_source_at(b, id);
+    size_t n = strlen(metadata) + 1;
+    s->text = grow(NULL, n, 1);
+    memcpy(s->text, metadata, n);
+    b->source_bytes += n + sizeof *s;
+    b->source_count++;
     return id;
 }
 
@@ -126,12 +116,36 @@ static void base_release(struct base *b)
     free(b->name_ids);
     for (int i = 0; i < b->set_count; i++) {
         free(b->sets[i].model);
+        free(b->sets[i].slot_of);
         vectors_free(b->sets[i].rows);
     }
-    for (uint32_t i = 0; i < b->metadata_count; i++) json_decref(b->metadata[i]);
-    free(b->metadata);
+    for (uint32_t i = 0; i < b->source_count; i++) {
+        struct source *s = collection_source_at(b, i);
+        free(s->text);
+        json_decref(atomic_load(&s->value));
+    }
+    for (int i = 0; i < COLLECTION_SEGMENTS; i++) free(b->sources[i]);
+    collection_filters_free(b);
+    collection_scratches_free(b);
     pthread_mutex_destroy(&b->lock);
     free(b);
+}
+
+static void columns_release(struct columns *k)
+{
+    if (!k || atomic_fetch_sub(&k->refs, 1) > 1) return;
+    free(k->item);
+    free(k->user);
+    free(k->type);
+    free(k->source);
+    free(k->length);
+    free(k);
+}
+
+/* The same for both kinds that are one block. */
+static void block_release(atomic_int *refs, void *block)
+{
+    if (block && atomic_fetch_sub(refs, 1) == 1) free(block);
 }
 
 void collection_retain(struct collection *col)
@@ -142,58 +156,90 @@ void collection_retain(struct collection *col)
 void collection_release(struct collection *col)
 {
     if (!col || atomic_fetch_sub(&col->refs, 1) > 1) return;
-    base_release(col->base);
-    free(col->item);
-    free(col->user);
-    free(col->type);
-    free(col->metadata);
-    free(col->dead);
-    free(col->length);
     for (int i = 0; i < col->run_count; i++) postings_release(col->runs[i]);
-    for (int i = 0; i < SETS; i++) free(col->index_of[i]);
+    for (int i = 0; i < col->set_count; i++)
+        if (col->index_of[i]) block_release(&col->index_of[i]->refs, col->index_of[i]);
+    columns_release(col->columns);
+    block_release(&col->dead->refs, col->dead);
+    base_release(col->base);
     free(col);
 }
 
-static void *copy(const void *p, size_t n, size_t cap, size_t each)
+/* ---- growing ---- */
+
+static void *carry(const void *from, uint32_t n, uint32_t cap, size_t each)
 {
-    void *q = grow(NULL, cap ? cap : 1, each);
-    if (n) memcpy(q, p, n * each);
-    return q;
+    void *p = grow(NULL, cap, each);
+    if (n) memcpy(p, from, n * each);
+    return p;
 }
 
-/* A snapshot to be completed by the caller: what old holds, or nothing. */
-static struct collection *snapshot(const struct collection *old)
+static struct dead_bits *dead_copy(const struct dead_bits *from, uint32_t items, uint32_t cap)
+{
+    struct dead_bits *d = calloc(1, sizeof *d + cap / 64 * sizeof *d->bits);
+    if (!d) abort();
+    atomic_init(&d->refs, 1);
+    d->cap = cap;
+    if (items) memcpy(d->bits, from->bits, ((size_t)items + 63) / 64 * sizeof *d->bits);
+    return d;
+}
+
+/* What does not fit is copied to where there is half as much room again: a constant cost an item. Earlier snapshots keep
+ * what they have. */
+void collection_room(struct collection *s, uint32_t count)
+{
+    struct columns *old = s->columns;
+    if (old && old->cap >= count) return;
+    uint32_t cap = (count + count / 2 + 64 + 63) & ~63u, n = s->count;
+    struct columns *k = calloc(1, sizeof *k);
+    if (!k) abort();
+    atomic_init(&k->refs, 1);
+    k->cap = cap;
+    k->item = carry(old ? old->item : NULL, n, cap, sizeof *k->item);
+    k->user = carry(old ? old->user : NULL, n, cap, sizeof *k->user);
+    k->type = carry(old ? old->type : NULL, n, cap, sizeof *k->type);
+    k->source = carry(old ? old->source : NULL, n, cap, sizeof *k->source);
+    k->length = carry(old ? old->length : NULL, n, cap, sizeof *k->length);
+    s->columns = k;
+    columns_release(old);
+    struct dead_bits *dead = s->dead;
+    s->dead = dead_copy(dead, n, cap);
+    if (dead) block_release(&dead->refs, dead);
+}
+
+struct collection *collection_new(void)
 {
     struct collection *s = calloc(1, sizeof *s);
     if (!s) abort();
-    if (old) *s = *old;
     atomic_init(&s->refs, 1);
-    s->base = old ? old->base : base_new();
-    if (old) atomic_fetch_add(&s->base->refs, 1);
-    uint32_t n = s->count;
-    s->cap = n + n / 16 + 64;
-    s->cap = (s->cap + 63) & ~63u;
-    s->item = copy(s->item, n, s->cap, sizeof *s->item);
-    s->user = copy(s->user, n, s->cap, sizeof *s->user);
-    s->type = copy(s->type, n, s->cap, sizeof *s->type);
-    s->metadata = copy(s->metadata, n, s->cap, sizeof *s->metadata);
-    s->length = copy(s->length, n, s->cap, sizeof *s->length);
+    s->base = base_new();
+    collection_room(s, 1);
+    return s;
+}
+
+/* A snapshot to be completed by the caller: what old holds. */
+static struct collection *snapshot(const struct collection *old)
+{
+    struct collection *s = grow(NULL, 1, sizeof *s);
+    size_t from = offsetof(struct collection, base);     /* the count before it changes in other threads */
+    memcpy((char *)s + from, (const char *)old + from, sizeof *s - from);
+    atomic_init(&s->refs, 1);
+    atomic_fetch_add(&s->base->refs, 1);
+    atomic_fetch_add(&s->columns->refs, 1);
+    atomic_fetch_add(&s->dead->refs, 1);
     for (int i = 0; i < s->run_count; i++) postings_retain(s->runs[i]);
-    uint64_t *dead = calloc(s->cap / 64, sizeof *dead);
-    if (!dead) abort();
-    if (old) memcpy(dead, old->dead, ((size_t)n + 63) / 64 * sizeof *dead);
-    s->dead = dead;
-    for (int i = 0; i < s->set_count; i++) {
-        s->index_cap[i] = s->sets[i].count + 64;
-        s->index_of[i] = copy(old->index_of[i], s->sets[i].count, s->index_cap[i], sizeof(uint32_t));
-    }
+    for (int i = 0; i < s->set_count; i++)
+        if (s->index_of[i]) atomic_fetch_add(&s->index_of[i]->refs, 1);
     return s;
 }
 
 size_t collection_bytes(const struct collection *s)
 {
-    size_t n = (size_t)s->cap * (sizeof(int64_t) + 3 * sizeof(uint32_t) + sizeof(void *)) + (size_t)s->base->metadata_count * 512;
-    for (int i = 0; i < s->set_count; i++) n += vectors_bytes(s->sets[i].rows) + s->index_cap[i] * sizeof(uint32_t);
+    size_t n = (size_t)s->columns->cap * (sizeof(int64_t) + 4 * sizeof(uint32_t)) + s->base->source_bytes;
+    for (int i = 0; i < s->set_count; i++) {
+        n += vectors_bytes(s->sets[i].rows);
+        if (s->index_of[i]) n += s->index_of[i]->cap * sizeof(uint32_t);
+    }
     for (int i = 0; i < s->run_count; i++) n += postings_bytes(s->runs[i]);
     return n;
 }
@@ -206,125 +252,208 @@ enum { WEIGHT_TITLE = 4, WEIGHT_HEADING = 2, WEIGHT_BODY = 1 };
 struct builder {
     struct collection *s;
     struct postings_builder *terms;  /* of the items that are new */
-    const json_t *metadata;          /* of the last source, which its next chunks share */
-    char source[LIMIT_ID_BYTES + 1];
+    bool own_dead, own_index[COLLECTION_SETS];   /* not shared with an earlier snapshot */
+    uint32_t source;                 /* of the last item, which its next chunks share */
+    char source_id[LIMIT_ID_BYTES + 1];
 };
+
+int collection_set_add(struct collection *s, const char *model, int dim, struct vectors *rows)
+{
+    struct base *b = s->base;
+    if (b->set_count == COLLECTION_SETS || dim > 8192) return -1;
+    struct set_rows *r = &b->sets[b->set_count++];
+    *r = (struct set_rows){ .model = strdup(model), .dim = dim, .rows = rows ? rows : vectors_new(dim) };
+    if (!r->model) abort();
+    int i = s->set_count++;
+    assert(s->set_count == b->set_count);
+    s->sets[i] = (struct collection_set){ .model = r->model, .dim = dim, .rows = r->rows, .plain = true };
+    return i;
+}
 
 static int set_for(struct collection *s, const char *model, int dim)
 {
     for (int i = 0; i < s->set_count; i++)
         if (s->sets[i].dim == dim && !strcmp(s->sets[i].model, model)) return i;
-    struct base *b = s->base;
-    if (b->set_count == SETS || dim > 8192) return -1;
-    struct set_rows *r = &b->sets[b->set_count++];
-    *r = (struct set_rows){ strdup(model), dim, vectors_new(dim) };
-    if (!r->model) abort();
-    int i = s->set_count++;
-    assert(s->set_count == b->set_count);
-    s->sets[i] = (struct collection_set){ .model = r->model, .dim = dim, .rows = r->rows, .plain = true, .ascending = true };
-    return i;
+    return collection_set_add(s, model, dim, NULL);
 }
 
-static const json_t *keep_metadata(struct base *b, const char *text)
+static struct index_column *index_copy(const struct index_column *old, uint32_t n, uint32_t cap)
 {
-    json_t *v = text && strcmp(text, "{}") != 0 ? json_loads(text, 0, NULL) : NULL;
-    if (!v) return NULL;
-    if (b->metadata_count == b->metadata_cap) {
-        b->metadata_cap = b->metadata_cap ? b->metadata_cap * 2 : 64;
-        b->metadata = grow(b->metadata, b->metadata_cap, sizeof *b->metadata);
-    }
-    return b->metadata[b->metadata_count++] = v;
+    struct index_column *k = malloc(sizeof *k + cap * sizeof *k->index);
+    if (!k) abort();
+    atomic_init(&k->refs, 1);
+    k->cap = cap;
+    if (n) memcpy(k->index, old->index, n * sizeof *k->index);
+    return k;
 }
+
+static void index_replace(struct collection *s, int set, uint32_t cap)
+{
+    struct index_column *old = s->index_of[set];
+    s->index_of[set] = index_copy(old, s->sets[set].count, cap);
+    if (old) block_release(&old->refs, old);
+}
+
+void collection_index_put(struct collection *s, int set, uint32_t slot, uint32_t at)
+{
+    struct collection_set *to = &s->sets[set];
+    struct set_rows *r = &s->base->sets[set];
+    assert(slot == to->count);
+    if (!s->index_of[set] || slot == s->index_of[set]->cap) index_replace(s, set, slot + slot / 2 + 64);
+    s->index_of[set]->index[slot] = at;
+    if (at != COLLECTION_NONE) {
+        if (at >= r->slot_of_cap) {
+            uint32_t cap = at + at / 2 + 64;
+            r->slot_of = grow(r->slot_of, cap, sizeof *r->slot_of);
+            memset(r->slot_of + r->slot_of_cap, 0xff, (cap - r->slot_of_cap) * sizeof *r->slot_of);
+            r->slot_of_cap = cap;
+        }
+        r->slot_of[at] = slot;
+    }
+    to->plain &= slot == at;
+    to->count = slot + 1;
+}
+
+static void end_run(struct builder *b);
 
 static uint32_t add_item(struct builder *b, const struct stored_item *i)
 {
     struct collection *s = b->s;
-    if (s->count == s->cap) {
-        uint32_t old = s->cap;
-        s->cap *= 2;
-        s->item = grow(s->item, s->cap, sizeof *s->item);
-        s->user = grow(s->user, s->cap, sizeof *s->user);
-        s->type = grow(s->type, s->cap, sizeof *s->type);
-        s->metadata = grow(s->metadata, s->cap, sizeof *s->metadata);
-        s->length = grow(s->length, s->cap, sizeof *s->length);
-        s->dead = grow(s->dead, s->cap / 64, sizeof *s->dead);
-        memset(s->dead + old / 64, 0, (s->cap - old) / 64 * sizeof *s->dead);
+    collection_room(s, s->count + 1);
+    if (postings_built(b->terms) >= RUN_ENTRIES) {
+        end_run(b);
+        b->terms = postings_begin();
     }
-    if (i->kind == SEARCH_EMBEDDING || strcmp(b->source, i->source) != 0) {
-        b->metadata = keep_metadata(s->base, i->metadata);
-        snprintf(b->source, sizeof b->source, "%s", i->source);
+    if (i->kind == SEARCH_EMBEDDING || strcmp(b->source_id, i->source) != 0) {
+        b->source = collection_source(s->base, i->metadata);
+        snprintf(b->source_id, sizeof b->source_id, "%s", i->source);
     }
+    struct columns *k = s->columns;
     uint32_t at = s->count++;
-    s->item[at] = s->last_item = i->item;
-    s->user[at] = name_id(s->base, i->user_id, true);
-    s->type[at] = name_id(s->base, i->content_type, true);
-    s->metadata[at] = b->metadata;
-    s->length[at] = postings_add(b->terms, at, i->title, WEIGHT_TITLE) + postings_add(b->terms, at, i->heading, WEIGHT_HEADING) +
+    k->item[at] = s->last_item = i->item;
+    k->user[at] = collection_name(s->base, i->user_id, true);
+    k->type[at] = collection_name(s->base, i->content_type, true);
+    k->source[at] = b->source;
+    k->length[at] = postings_add(b->terms, at, i->title, WEIGHT_TITLE) + postings_add(b->terms, at, i->heading, WEIGHT_HEADING) +
                     postings_add(b->terms, at, i->body, WEIGHT_BODY);
-    s->length_sum += s->length[at];
+    s->length_sum += k->length[at];
+    s->private_count += *i->user_id != 0;
     return at;
+}
+
+/* The item has a vector of this model from before: that one is searched no more. */
+static void replace_vector(struct builder *b, int set, uint32_t at)
+{
+    struct collection *s = b->s;
+    const struct set_rows *r = &s->base->sets[set];
+    if (at >= r->slot_of_cap || r->slot_of[at] == COLLECTION_NONE) return;
+    if (!b->own_index[set]) index_replace(s, set, s->index_of[set]->cap);
+    b->own_index[set] = true;
+    s->index_of[set]->index[r->slot_of[at]] = COLLECTION_NONE;
+    s->sets[set].plain = false;
 }
 
 static void take_item(void *arg, const struct stored_item *i)
 {
     struct builder *b = arg;
     struct collection *s = b->s;
-    uint32_t at = s->count && s->item[s->count - 1] == i->item ? s->count - 1 : collection_find(s, i->item, 0);
+    uint32_t at = s->count && s->columns->item[s->count - 1] == i->item ? s->count - 1 : collection_find(s, i->item, 0);
     if (i->item > s->last_item) at = add_item(b, i);
     if (i->seq > s->last_seq) s->last_seq = i->seq;
     int set = at != COLLECTION_NONE && i->model ? set_for(s, i->model, i->dim) : -1;
     if (set < 0) return;
-    struct collection_set *to = &s->sets[set];
-    /* A vector of an item from an earlier generation may be a second one; not where they came in the items' order so far. */
-    bool second = at + 1 < s->count && to->count && !(to->ascending && s->index_of[set][to->count - 1] < at);
-    for (uint32_t k = 0; second && k < to->count; k++) {
-        if (s->index_of[set][k] != at) continue;
-        s->index_of[set][k] = COLLECTION_NONE;
-        to->plain = to->ascending = false;
-    }
-    if (to->count == s->index_cap[set]) {
-        s->index_cap[set] = s->index_cap[set] ? s->index_cap[set] * 2 : 64;
-        s->index_of[set] = grow(s->index_of[set], s->index_cap[set], sizeof(uint32_t));
-    }
-    struct vectors *rows = s->base->sets[set].rows;
+    replace_vector(b, set, at);
     float row[8192];
     memcpy(row, i->vector, (size_t)i->dim * sizeof *row);
-    uint32_t slot = vectors_add(rows, row);
-    assert(slot == to->count);
-    to->plain &= slot == at;
-    to->ascending &= slot == 0 || (s->index_of[set][slot - 1] != COLLECTION_NONE && s->index_of[set][slot - 1] < at);
-    s->index_of[set][slot] = at;
-    to->count = slot + 1;
+    collection_index_put(s, set, vectors_add(s->base->sets[set].rows, row), at);
 }
 
 static void take_gone(void *arg, int64_t item)
 {
-    struct collection *s = ((struct builder *)arg)->s;
+    struct builder *b = arg;
+    struct collection *s = b->s;
     uint32_t at = collection_find(s, item, 0);
     if (at == COLLECTION_NONE) return;
-    s->dead[at / 64] |= (uint64_t)1 << (at % 64);
+    if (!b->own_dead) {
+        struct dead_bits *old = s->dead;
+        s->dead = dead_copy(old, s->count, old->cap);
+        block_release(&old->refs, old);
+        b->own_dead = true;
+    }
+    s->dead->bits[at / 64] |= (uint64_t)1 << (at % 64);
     s->dead_count++;
 }
 
-static void add_run(struct collection *s, struct postings *run)
+/* ---- runs of postings ---- */
+
+/* Each run is at least twice the next, or there would be too many to ask. */
+static bool too_small(const struct collection *s, int run)
 {
+    return postings_entries(s->runs[run]) * 2 > postings_entries(s->runs[run - 1]);
+}
+
+static void replace_two(struct collection *s, int run, struct postings *merged)
+{
+    postings_release(s->runs[run - 1]);
+    postings_release(s->runs[run]);
+    s->runs[run - 1] = merged;
+    s->run_count--;
+    for (int i = run; i < s->run_count; i++) s->runs[i] = s->runs[i + 1];
+}
+
+static void end_run(struct builder *b)
+{
+    struct collection *s = b->s;
+    struct postings *run = postings_end(b->terms);
     if (postings_entries(run) == 0) {
         postings_release(run);
         return;
     }
     s->runs[s->run_count++] = run;
-    while (s->run_count > 1 &&
-           (s->run_count == RUNS || postings_entries(s->runs[s->run_count - 1]) * 2 > postings_entries(s->runs[s->run_count - 2]))) {
-        struct postings *newer = s->runs[--s->run_count], *older = s->runs[s->run_count - 1];
-        s->runs[s->run_count - 1] = postings_merge(older, newer);
-        postings_release(older);
-        postings_release(newer);
+    for (int last = s->run_count - 1; last > 0 && too_small(s, last); last--) {
+        if (s->run_count < COLLECTION_RUNS &&
+            postings_entries(s->runs[last]) + postings_entries(s->runs[last - 1]) > INLINE_ENTRIES)
+            return;
+        replace_two(s, last, postings_merge(s->runs[last - 1], s->runs[last]));
     }
+}
+
+static int untidy_run(const struct collection *col)
+{
+    for (int i = col->run_count - 1; i > 0; i--)
+        if (too_small(col, i)) return i;
+    return 0;
+}
+
+bool collection_untidy(const struct collection *col)
+{
+    return untidy_run(col) > 0;
+}
+
+struct postings *collection_tidy(const struct collection *col, struct postings *was[2])
+{
+    int i = untidy_run(col);
+    if (i == 0) return NULL;
+    was[0] = col->runs[i - 1];
+    was[1] = col->runs[i];
+    return postings_merge(was[0], was[1]);
+}
+
+struct collection *collection_tidied(const struct collection *col, struct postings *const was[2], struct postings *merged)
+{
+    for (int i = 1; i < col->run_count; i++) {
+        if (col->runs[i - 1] != was[0] || col->runs[i] != was[1]) continue;
+        struct collection *s = snapshot(col);
+        replace_two(s, i, merged);
+        return s;
+    }
+    postings_release(merged);
+    return NULL;
 }
 
 enum err collection_follow(struct call *c, struct conn *r, int64_t generation, const struct collection *old, struct collection **out)
 {
-    struct builder b = { .s = snapshot(old) };
+    struct builder b = { .s = old ? snapshot(old) : collection_new() };
     struct collection *s = b.s;
     bool missed = false;
     int64_t from_item = s->last_item, from_seq = s->last_seq;
@@ -336,153 +465,14 @@ enum err collection_follow(struct call *c, struct conn *r, int64_t generation, c
     if (!e) {
         b.terms = postings_begin();
         e = search_store_items(c, r, from_item, from_seq, take_item, &b);
-        add_run(s, postings_end(b.terms));
+        end_run(&b);
     }
     if (e) {
         collection_release(s);
         return e;
     }
-    for (int i = 0; i < s->set_count; i++) s->sets[i].index_of = s->index_of[i];
+    for (int i = 0; i < s->set_count; i++) s->sets[i].index_of = s->index_of[i] ? s->index_of[i]->index : NULL;
     s->generation = generation;
     *out = s;
     return OK;
-}
-
-/* ---- reading a snapshot ---- */
-
-int64_t collection_generation(const struct collection *col)
-{
-    return col->generation;
-}
-
-uint32_t collection_count(const struct collection *col)
-{
-    return col->count;
-}
-
-int64_t collection_item(const struct collection *col, uint32_t index)
-{
-    return col->item[index];
-}
-
-uint32_t collection_find(const struct collection *col, int64_t item, uint32_t hint)
-{
-    uint32_t lo = hint, hi = col->count;
-    if (lo >= hi || col->item[lo] > item) return COLLECTION_NONE;
-    /* Numbers mostly follow each other: the distance in numbers is the distance in places. */
-    int64_t guess = (int64_t)lo + (item - col->item[lo]);
-    if (guess < (int64_t)hi && col->item[guess] == item) lo = (uint32_t)guess;
-    else
-        while (hi - lo > 1) {
-            uint32_t mid = lo + (hi - lo) / 2;
-            if (col->item[mid] <= item) lo = mid;
-            else hi = mid;
-        }
-    if (col->item[lo] != item || (col->dead[lo / 64] >> (lo % 64) & 1)) return COLLECTION_NONE;
-    return lo;
-}
-
-const struct collection_set *collection_set(const struct collection *col, const char *model, int dim)
-{
-    for (int i = 0; i < col->set_count; i++)
-        if (col->sets[i].dim == dim && !strcmp(col->sets[i].model, model)) return &col->sets[i];
-    return NULL;
-}
-
-float *collection_bm25(struct call *c, const struct collection *col, const char *const *terms, int n)
-{
-    float *score = arena_array(&c->mem, (size_t)col->count + 1, sizeof *score);
-    float mean = col->count && col->length_sum ? (float)col->length_sum / (float)col->count : 1;
-    float norm_base = BM25_K1 * (1 - BM25_B), norm_step = BM25_K1 * BM25_B / mean;
-    for (int t = 0; t < n; t++) {
-        const uint32_t *index[RUNS];
-        const uint16_t *count[RUNS];
-        uint32_t have[RUNS], all = 0;
-        for (int i = 0; i < col->run_count; i++)
-            all += have[i] = postings_find(col->runs[i], terms[t], strlen(terms[t]), &index[i], &count[i]);
-        if (all == 0) continue;
-        float idf = logf(1 + ((float)(col->count - all) + 0.5f) / ((float)all + 0.5f)) * (BM25_K1 + 1);
-        for (int i = 0; i < col->run_count; i++)
-            for (uint32_t k = 0; k < have[i]; k++) {
-                uint32_t at = index[i][k];
-                float f = count[i][k];
-                score[at] += idf * f / (f + norm_base + norm_step * (float)col->length[at]);
-            }
-    }
-    return score;
-}
-
-static bool one_matches(const json_t *have, const json_t *want)
-{
-    if (json_is_number(have) && json_is_number(want)) return json_number_value(have) == json_number_value(want);
-    return json_equal(have, want);
-}
-
-static bool matches(const json_t *have, const json_t *want)
-{
-    if (json_is_array(want)) {
-        for (size_t i = 0; i < json_array_size(want); i++)
-            if (matches(have, json_array_get(want, i))) return true;
-        return false;
-    }
-    if (json_is_array(have)) {
-        for (size_t i = 0; i < json_array_size(have); i++)
-            if (one_matches(json_array_get(have, i), want)) return true;
-        return false;
-    }
-    return one_matches(have, want);
-}
-
-bool collection_matches(const json_t *metadata, const json_t *filter)
-{
-    const char *key;
-    json_t *want;
-    json_object_foreach((json_t *)(uintptr_t)filter, key, want) {
-        const json_t *have = json_object_get(metadata, key);
-        if (!have || !matches(have, want)) return false;
-    }
-    return true;
-}
-
-const uint64_t *collection_allowed(struct call *c, const struct collection *col, const char *user, const char *const *types,
-                                   const json_t *filter)
-{
-    uint32_t wanted[32], n_types = 0, all = COLLECTION_NONE;
-    uint32_t shared = name_id(col->base, "", false), own = user && *user ? name_id(col->base, user, false) : all;
-    for (; types && types[n_types] && n_types < 32; n_types++) wanted[n_types] = name_id(col->base, types[n_types], false);
-    if (filter && json_object_size(filter) == 0) filter = NULL;
-    size_t words = ((size_t)col->count + 63) / 64;
-    uint64_t *bits = arena_array(&c->mem, words + 1, sizeof *bits);
-    uint32_t seen = 0;
-    const json_t *last = NULL;
-    bool last_ok = false;
-    for (uint32_t i = 0; i < col->count; i++) {
-        bool ok = (col->user[i] == shared || (own != all && col->user[i] == own)) && !(col->dead[i / 64] >> (i % 64) & 1);
-        if (ok && types) {
-            ok = false;
-            for (uint32_t t = 0; t < n_types && !ok; t++) ok = col->type[i] == wanted[t];
-        }
-        if (ok && filter) {
-            if (i == 0 || col->metadata[i] != last) last_ok = col->metadata[i] && collection_matches(col->metadata[i], filter);
-            last = col->metadata[i];
-            ok = last_ok;
-        }
-        bits[i / 64] |= (uint64_t)ok << (i % 64);
-        seen += ok;
-    }
-    return seen == col->count ? NULL : bits;
-}
-
-const uint64_t *collection_slots(struct call *c, const struct collection *col, const struct collection_set *set,
-                                 const uint64_t *allowed)
-{
-    (void)col;
-    if (set->plain) return allowed;
-    uint64_t *bits = arena_array(&c->mem, (size_t)set->count / 64 + 1, sizeof *bits);
-    for (uint32_t i = 0; i < set->count; i++) {
-        uint32_t at = set->index_of[i];
-        bool ok = at != COLLECTION_NONE && (!allowed || (allowed[at / 64] >> (at % 64) & 1));
-        bits[i / 64] |= (uint64_t)ok << (i % 64);
-    }
-    return bits;
 }

@@ -24,7 +24,6 @@ struct collection_set {
     uint32_t              count;      /* rows of this snapshot */
     const uint32_t       *index_of;   /* slot → index of the item; COLLECTION_NONE: replaced by a later vector */
     bool                  plain;      /* slot and index are the same everywhere */
-    bool                  ascending;  /* index_of ascends, and none was replaced */
 };
 #define COLLECTION_NONE UINT32_MAX
 
@@ -40,9 +39,15 @@ int64_t  collection_item(const struct collection *col, uint32_t index);
 /* NULL: no vector of this model and dimension. */
 const struct collection_set *collection_set(const struct collection *col, const char *model, int dim);
 
-/* BM25 of every item for these terms (Robertson & Zaragoza 2009; k1 1.2, b 0.75, idf ln(1 + (N - n + .5)/(n + .5)); a term in
- * the title counts four times, in the heading twice), by index, 0 where none occurs; collection_count floats in c->mem. */
-float *collection_bm25(struct call *c, const struct collection *col, const char *const *terms, int n);
+struct collection_hit {
+    uint32_t index;
+    float    score;
+};
+/* The best k of the allowed items (NULL: all) by BM25 for these terms, best first, equal scores by index; returns how many.
+ * (Robertson & Zaragoza 2009; k1 1.2, b 0.75, idf ln(1 + (N - n + .5)/(n + .5)); a term in the title counts four times, in the
+ * heading twice.) An item without any of the terms is not among them. */
+int collection_words(const struct collection *col, const char *const *terms, int n, const uint64_t *allowed, int k,
+                     struct collection_hit *best);
 
 /* Bits (index & 63 of word index / 64) of the items that user may see and that have one of the types and match the
  * filter; in c->mem, NULL when that is all of them. user "" sees shared items only; types, filter NULL: any. */

@@ -8,6 +8,13 @@
  * creator. After an error old must not be followed again: rows may have been appended that it does not count. */
 MUST_CHECK enum err collection_follow(struct call *c, struct conn *r, int64_t generation, const struct collection *old,
                                       struct collection **out);
+/* Runs of postings that ought to be one: collection_tidy makes it, beside all searches and snapshots (NULL: nothing to do);
+ * collection_tidied puts it into a snapshot like the newest one, in the order of making snapshots, or drops it when both are
+ * no longer there (NULL). */
+struct postings;
+bool collection_untidy(const struct collection *col);
+struct postings *collection_tidy(const struct collection *col, struct postings *was[2]);
+struct collection *collection_tidied(const struct collection *col, struct postings *const was[2], struct postings *merged);
 void   collection_retain(struct collection *col);
 size_t collection_bytes(const struct collection *col);
 #endif

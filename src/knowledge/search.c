@@ -181,20 +181,11 @@ static enum err embed_query(struct call *c, struct search *s)
 
 static void keyword_leg(struct call *c, struct search *s, const struct collection *col, const uint64_t *allowed)
 {
-    const float *bm25 = collection_bm25(c, col, s->terms, s->term_count);
-    struct search_hit *best = s->hits;     /* sorted, best first */
-    uint32_t count = collection_count(col);
-    int n = 0;
-    for (uint32_t at = 0; at < count; at++) {
-        /* Items come in order, so an equal score stays behind the one that is there. */
-        if (bm25[at] <= 0 || (n == s->leg && bm25[at] <= best[n - 1].keyword)) continue;
-        if (allowed && !(allowed[at / 64] >> (at % 64) & 1)) continue;
-        int i = n < s->leg ? n++ : n - 1;
-        for (; i > 0 && best[i - 1].keyword < bm25[at]; i--) best[i] = best[i - 1];
-        best[i] = (struct search_hit){ .id = collection_item(col, at), .keyword = bm25[at], .semantic = -2, .cosine = -2 };
-    }
-    for (int i = 0; i < n; i++) best[i].rank_keyword = i + 1;
-    s->hit_count = n;
+    struct collection_hit *best = arena_array(&c->mem, (size_t)s->leg, sizeof *best);
+    s->hit_count = collection_words(col, s->terms, s->term_count, allowed, s->leg, best);
+    for (int i = 0; i < s->hit_count; i++)
+        s->hits[i] = (struct search_hit){ .id = collection_item(col, best[i].index), .keyword = best[i].score,
+                                          .semantic = -2, .cosine = -2, .rank_keyword = i + 1 };
 }
 
 static void semantic_leg(struct call *c, struct search *s, const struct collection *col, const uint64_t *allowed)
