@@ -114,6 +114,7 @@ static struct finding vectors(struct call *c)
         call_forgive(c);
         return (struct finding){ WARNING, "the data cannot be opened" };
     }
+    if (models_open(c)) call_forgive(c);      /* what is wrong with it has a line of its own */
     embedders_open(verb_models_dir(c));
     e = tenant_list(c, &ids, &n);
     for (int i = 0; !e && i < n; i++) {
@@ -131,6 +132,7 @@ static struct finding vectors(struct call *c)
         tenant_release(c);
     }
     embedders_close();
+    models_close();
     store_close();
     if (e) {
         words = arena_strdup(&c->mem, c->err_text);

@@ -306,7 +306,7 @@ int verb_ingest(int argc, char **argv)
         .title = title, .content_type = type, .user_id = user, .language = language, .unit = unit, .replace_id = replace
     };
     struct verb_env v;
-    enum err e = verb_open(&v, &a, VERB_KNOWLEDGE | VERB_CREATE, creator);
+    enum err e = verb_open(&v, &a, VERB_KNOWLEDGE | VERB_STAND_IN | VERB_CREATE, creator);
     if (!e) e = ingest_all(&v, &a, &o);
     return verb_close(&v, e);
 }

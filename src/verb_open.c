@@ -153,9 +153,19 @@ enum err verb_open(struct verb_env *v, const struct verb_args *a, unsigned need,
         if (e) return e;
         v->opened |= OPENED_STORE;
     }
+    if (need & VERB_STAND_IN) {
+        e = models_open(c);
+        if (e) return e;
+        v->opened |= OPENED_MODELS;
+    }
     if (need & VERB_ENCODER) {
         e = verb_encoder(c);
-        if (e) return e;
+        bool stand_in = e && (need & VERB_STAND_IN) == VERB_STAND_IN && models_can_embed();
+        if (e && !stand_in) return e;
+        if (stand_in) {
+            fprintf(stderr, "chiron %s: %s; the provider embeds instead\n", v->verb, c->err_text);
+            call_forgive(c);
+        }
         v->opened |= OPENED_ENCODER;
     }
     if ((need & VERB_KNOWLEDGE) == VERB_KNOWLEDGE) {
@@ -164,11 +174,6 @@ enum err verb_open(struct verb_env *v, const struct verb_args *a, unsigned need,
         e = knowledge_open(c);
         if (e) return e;
         v->opened |= OPENED_KNOWLEDGE;
-    }
-    if ((need & VERB_ANSWERS) == VERB_ANSWERS) {
-        e = models_open(c);
-        if (e) return e;
-        v->opened |= OPENED_MODELS;
     }
     return creator ? creator_open(v, need, creator) : OK;
 }

@@ -143,7 +143,7 @@ int verb_reindex(int argc, char **argv)
     if (a.count) return verb_usage(&a, "it takes no \"%.60s\"", a.words[0]);
     if (model) conf_set("ENCODER_MODEL", model);
     struct verb_env v;
-    enum err e = verb_open(&v, &a, only_look ? VERB_STORE : VERB_KNOWLEDGE, NULL);
+    enum err e = verb_open(&v, &a, only_look ? VERB_STORE | VERB_STAND_IN : VERB_KNOWLEDGE | VERB_STAND_IN, NULL);
     if (!e && only_look) knowledge_models(verb_models_dir(&v.call));
     if (!e) e = verb_reindex_run(&v, creator, only_look);
     return verb_close(&v, e);

@@ -116,7 +116,7 @@ int verb_search(int argc, char **argv)
     struct passage *p = NULL;
     struct search_info info;
     int n = 0;
-    enum err e = verb_open(&v, &a, VERB_ANSWERS, creator);
+    enum err e = verb_open(&v, &a, VERB_KNOWLEDGE | VERB_STAND_IN, creator);
     if (!e) e = search_text(&v.call, a.words[0], &o, &p, &n, &info);
     if (!e && v.json) print_json(&v.call, p, n, &info);
     else if (!e) print_text(p, n, &info);

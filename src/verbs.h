@@ -85,6 +85,7 @@ enum verb_need {
     VERB_ENCODER = 2,                 /* the default model, or the words that say how to get it */
     VERB_KNOWLEDGE = 1 | 2 | 4,       /* store, encoder, cross-encoder and search */
     VERB_ANSWERS = 1 | 2 | 4 | 8,     /* and the provider chain */
+    VERB_STAND_IN = 8 | 32,           /* the provider chain; where it can embed, a missing encoder is no error */
     VERB_CREATE = 16,                 /* the creator is made when it is missing, with a note on stderr */
 };
 struct verb_env {

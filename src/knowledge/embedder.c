@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/conf.h"
@@ -151,19 +150,15 @@ static struct embedder *take_loaded(const struct model_row *m, const char *stamp
     return e;
 }
 
-static enum encoder_precision precision(void)
-{
-    const char *form = conf_text("ENCODER_PRECISION");
-    return form && !strcasecmp(form, "f32") ? ENCODER_F32 : ENCODER_BF16;
-}
-
 static enum err load(struct call *c, const struct model_row *m, const char *path, const char *stamp, struct embedder **out)
 {
     char print[65];
     struct encoder *enc = NULL;
     if (!modelprint_of(path, print)) return fail(c, ERR_NOT_FOUND, "the model %s cannot be read", m->name);
     if (*m->print && strcmp(print, m->print)) return fail(c, ERR_NOT_FOUND, "%s holds another model now", path);
-    enum err e = encoder_load(c, path, precision(), &enc);
+    enum encoder_precision form = ENCODER_AUTO;
+    enum err e = encoder_precision_parse(c, conf_text("ENCODER_PRECISION"), &form);
+    if (!e) e = encoder_load(c, path, form, &enc);
     if (e) return e;
     if (encoder_dim(enc) != m->dim) {
         encoder_free(enc);

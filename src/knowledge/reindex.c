@@ -28,7 +28,7 @@
 #include "store/jobs.h"
 #include "store/store.h"
 
-enum { BATCH = 32, ROUNDS_MAX = 1000, SLICE_MS = 1000, TOUCH_MS = 1000, NICE = 10, WATCH_SECONDS = 60 };
+enum { BATCH = 32, ROUNDS_MAX = 1000, SLICE_MS = 1000, TOUCH_MS = 1000, NICE = 10, WATCH_SECONDS = 60, WATCH_SECONDS_MAX = 3600 };
 
 static atomic_bool again;       /* something could not be queued or failed: look at all creators once more */
 
@@ -272,8 +272,15 @@ const struct job_kind reindex_kind = { .kind = "reindex", .tries = 1000, .run = 
 enum err reindex_begin(struct call *c, bool asked, const char **job_out)
 {
     struct model_row m;
-    if (!embedder_default(c, &m)) return fail(c, ERR_UPSTREAM, "no encoder is loaded");
     const char *job = NULL;
+    if (!embedder_default(c, &m)) {
+        /* To change to a provider costs money, so nobody is moved there; what it answers for already is made whole. */
+        struct model_state s;
+        enum err e = model_store_state(c, &s);
+        if (e) return e;
+        if (!s.active.label || !s.active.remote || !embed_remote_ready()) return fail(c, ERR_UPSTREAM, "no encoder is loaded");
+        m = s.active;
+    }
     enum err e = model_store_begin(c, &m, asked, reindex_kind.kind, &job);
     if (e) return e;
     if (job) jobs_announce(c, reindex_kind.kind);
@@ -398,9 +405,17 @@ static void look_at_all(void)
 static void *watch_run(void *arg)
 {
     (void)arg;
+    int rounds = 0, wait = 1;       /* of WATCH_SECONDS; what fails is tried more and more seldom */
     atomic_store(&again, true);
-    while (!atomic_load(&watch.stop)) {
-        if (atomic_exchange(&again, false)) look_at_all();
+    for (int left = 0; !atomic_load(&watch.stop); left--) {
+        if (left <= 0 && atomic_exchange(&again, false)) {
+            look_at_all();
+            wait = rounds++ ? wait * 2 : 1;
+            if (wait > WATCH_SECONDS_MAX / WATCH_SECONDS) wait = WATCH_SECONDS_MAX / WATCH_SECONDS;
+            left = wait;
+        } else if (left <= 0) {
+            rounds = 0;
+        }
         embedders_trim();
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);

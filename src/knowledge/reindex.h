@@ -10,7 +10,8 @@
 void reindex_ensure(struct call *c);
 
 /* Makes the default encoder the model of c's creator. asked: also when somebody cancelled that before. *job_out: the
- * job that does it, NULL when there is nothing to do. ERR_UPSTREAM: no encoder is loaded. */
+ * job that does it, NULL when there is nothing to do. Without an encoder a provider that answers already is made whole, else
+ * ERR_UPSTREAM. */
 MUST_CHECK enum err reindex_begin(struct call *c, bool asked, const char **job_out);
 
 struct reindex_status {

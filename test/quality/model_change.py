@@ -108,7 +108,8 @@ class Server:
             free.bind(("127.0.0.1", 0))
             address = "127.0.0.1:%d" % free.getsockname()[1]
         self.base = "http://" + address
-        e = dict(os.environ, LOG_FORMAT="json", ENCODER_MODEL=model, ENCODER_MODEL_DIR=models, OPENAI_BASE_URL="", OPENAI_API_KEY="", **env)
+        e = dict(os.environ, LOG_FORMAT="json", ENCODER_MODEL=model, ENCODER_MODEL_DIR=models, OPENAI_BASE_URL="", OPENAI_API_KEY="")
+        e.update(env)
         self.child = subprocess.Popen([chiron, "serve", "--data", data, "--listen", address], env=e, stdout=subprocess.DEVNULL,
                                       stderr=self.log, text=True)
         until = time.time() + 60
@@ -443,4 +444,5 @@ def main():
     print("ok")
 
 
-main()
+if __name__ == "__main__":
+    main()
