@@ -34,6 +34,8 @@ const struct setting encoder_settings[] = {
       .help = "auto, int8, bf16 or f32; auto is the fastest here; bf16 becomes f32 where the CPU has none" },
     { .name = "ENCODER_KERNELS", .dflt = "auto",
       .help = "auto, amx, avx512, avx2 or portable: the kind of instructions; one that the CPU lacks is an error at start" },
+    { .name = "ENCODER_CACHE", .dflt = "on", .flags = SETTING_BOOL,
+      .help = "on or off: keep the packed weights in a file (int8.packed beside the model), so that a start need not make them" },
     { .name = "ENCODER_THREADS", .dflt = "0", .help = "threads of one bulk embedding call; 0: one per core, at most 16",
       .flags = SETTING_INT, .min = 0, .max = THREADS_MAX },
     { 0 },

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* From a model's folder to packed weights. Shapes come from the folder's card and every tensor is held against them, so that
  * the forward pass needs no check. The three projections of attention become one matrix, and the softmax's scale and
- * its change of base are folded into the queries' part. Matrices are packed straight from the map, whose pages are
- * then given back; only the word table stays mapped. */
+ * its change of base are folded into the queries' part. Everything made from the file lies in one list of parts, which
+ * are filled straight from the map, whose pages are then given back, or, in int8, were so at an earlier start and are
+ * mapped. Only the word table is used in the model's own file. */
 #include "encoder/weights.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "base/conf.h"
 
 /* What the folder's card says, where the forward pass looks for it. */
 static void take_sizes(struct weights *w)
@@ -57,10 +60,8 @@ static enum err read_vector(struct call *c, const struct weights *w, const char 
     return OK;
 }
 
-static enum err read_norm(struct call *c, const struct weights *w, const char *where, struct weights_norm *out)
+static enum err read_norm(struct call *c, const struct weights *w, const char *where, const struct weights_norm *out)
 {
-    out->gain = floats((size_t)w->hidden);
-    out->shift = floats((size_t)w->hidden);
     enum err e = read_vector(c, w, arena_printf(&c->mem, "%s.weight", where), w->hidden, 1, out->gain);
     return e ? e : read_vector(c, w, arena_printf(&c->mem, "%s.bias", where), w->hidden, 1, out->shift);
 }
@@ -103,46 +104,73 @@ static size_t place_bytes(const struct weights *w, int plan)
     return (matmul_plan_bytes(w->plan[plan]) + 63) / 64 * 64;
 }
 
-/* One question streams every matrix once, so that its time is the memory's; with small pages a good part of it would
- * be spent on looking pages up. */
-static enum err make_room(struct call *c, struct weights *w)
+/* ---- parts: all that is made from the model's file ---- */
+
+enum { PARTS_LAYER = PLAN_COUNT + 2, PARTS_MODEL = 3 };
+_Static_assert(PARTS_LAYER * 64 + PARTS_MODEL <= PACKED_PARTS_MAX, "64 layers are the most a card may have");
+
+/* Their names and sizes in a fixed order: the model's, then each layer's matrices, biases and norms. */
+static int list_parts(struct call *c, const struct weights *w, struct packed_part *out)
 {
-    const size_t huge = 2 * 1024 * 1024;
-    size_t       bytes = 0;
-    for (int i = 0; i < PLAN_COUNT; i++) bytes += place_bytes(w, i) * (size_t)w->layers;
-    bytes = (bytes + huge - 1) / huge * huge;
-    /* A huge page too much, so that the whole ones inside begin where the system can use them. */
-    void *p = mmap(NULL, bytes + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return fail(c, ERR_IO, "no memory for %zu bytes of weights", bytes);
-    uintptr_t from = (uintptr_t)p, begin = (from + huge - 1) / huge * huge;
-    if (begin > from) munmap(p, begin - from);
-    if (from + huge > begin) munmap((void *)(begin + bytes), from + huge - begin);
-    w->packed = (char *)begin;
-    w->packed_bytes = bytes;
-#ifdef MADV_HUGEPAGE
-    madvise(w->packed, bytes, MADV_HUGEPAGE);
-#endif
-    return OK;
+    const size_t hidden = (size_t)w->hidden * sizeof(float);
+    int          n = 0;
+    out[n++] = (struct packed_part){ .name = "position", .bytes = hidden * (size_t)w->positions };
+    out[n++] = (struct packed_part){ .name = "norm", .bytes = 2 * hidden };
+    out[n++] = (struct packed_part){ .name = "second", .bytes = w->types > 1 ? hidden : 0 };
+    for (int layer = 0; layer < w->layers; layer++) {
+        static const char *const matrix[PLAN_COUNT] = { "qkv", "out", "up", "down" };
+        for (int i = 0; i < PLAN_COUNT; i++)
+            out[n++] = (struct packed_part){ .name = arena_printf(&c->mem, "%d.%s", layer, matrix[i]), .bytes = place_bytes(w, i) };
+        size_t biases = 0;
+        for (int i = 0; i < PLAN_COUNT && w->form != FORM_INT8; i++) {
+            int depth, width;
+            shape_of(w, i, &depth, &width);
+            biases += (size_t)width * sizeof(float);
+        }
+        out[n++] = (struct packed_part){ .name = arena_printf(&c->mem, "%d.bias", layer), .bytes = biases };
+        out[n++] = (struct packed_part){ .name = arena_printf(&c->mem, "%d.norms", layer), .bytes = 4 * hidden };
+    }
+    return n;
 }
 
-static enum err read_layer(struct call *c, struct weights *w, int index, char **place)
+static struct weights_norm norm_at(const struct weights *w, float *place)
+{
+    return (struct weights_norm){ place, place + w->hidden };
+}
+
+/* Points everything at its part. */
+static enum err place_parts(struct call *c, struct weights *w, const struct packed_part *parts)
+{
+    enum err e = OK;
+    w->position = parts[0].data;
+    w->norm = norm_at(w, parts[1].data);
+    w->second = parts[2].bytes ? parts[2].data : NULL;
+    parts += PARTS_MODEL;
+    for (int layer = 0; layer < w->layers && !e; layer++, parts += PARTS_LAYER) {
+        struct weights_layer *l = &w->layer[layer];
+        float                *bias = parts[PLAN_COUNT].data, *norms = parts[PLAN_COUNT + 1].data;
+        for (int i = 0; i < PLAN_COUNT && !e; i++) {
+            int depth, width;
+            shape_of(w, i, &depth, &width);
+            if (w->form == FORM_INT8) {
+                l->int8[i] = kernels_matrix_at(parts[i].data, depth, width);
+                l->bias[i] = l->int8[i].bias;
+                continue;
+            }
+            l->bias[i] = bias;
+            bias += width;
+            e = matmul_matrix_new(c, w->plan[i], parts[i].data, i == PLAN_QKV ? l->bias[i] : NULL, &l->matrix[i]);
+        }
+        l->after_attention = norm_at(w, norms);
+        l->after_inner = norm_at(w, norms + 2 * w->hidden);
+    }
+    return e;
+}
+
+static enum err fill_layer(struct call *c, struct weights *w, int index)
 {
     struct weights_layer *l = &w->layer[index];
     const int             n = w->hidden;
-    for (int i = 0; i < PLAN_COUNT; i++) {
-        int      depth, width;
-        enum err e = OK;
-        shape_of(w, i, &depth, &width);
-        if (w->form == FORM_INT8) {
-            l->int8[i] = kernels_matrix_at(*place, depth, width);
-            l->bias[i] = l->int8[i].bias;
-        } else {
-            l->bias[i] = floats((size_t)width);
-            e = matmul_matrix_new(c, w->plan[i], *place, i == PLAN_QKV ? l->bias[i] : NULL, &l->matrix[i]);
-        }
-        if (e) return e;
-        *place += place_bytes(w, i);
-    }
     const struct {
         enum weights_plan plan;
         int               at;
@@ -168,56 +196,77 @@ static enum err read_layer(struct call *c, struct weights *w, int index, char **
     return e;
 }
 
-static enum err read_embeddings(struct call *c, struct weights *w)
+static enum err find_embeddings(struct call *c, struct weights *w, const struct tensor **position, const struct tensor **type)
 {
-    const struct tensor *position, *type;
+    const struct tensor *any = safetensors_find(&w->file, "embeddings.token_type_embeddings.weight");
     enum err             e = weights_find(c, w, "embeddings.word_embeddings.weight", w->vocabulary, w->hidden, &w->word);
-    if (!e) e = weights_find(c, w, "embeddings.position_embeddings.weight", w->positions, w->hidden, &position);
-    if (!e) {
-        const struct tensor *any = safetensors_find(&w->file, "embeddings.token_type_embeddings.weight");
-        e = weights_find(c, w, "embeddings.token_type_embeddings.weight", any && any->rank == 2 ? (int)any->shape[0] : 2, w->hidden, &type);
-    }
-    if (!e && type->shape[0] < 1) e = fail(c, ERR_CORRUPT, "tensor %s: no row", type->name);
-    if (!e) e = read_norm(c, w, "embeddings.LayerNorm", &w->norm);
+    if (!e) e = weights_find(c, w, "embeddings.position_embeddings.weight", w->positions, w->hidden, position);
+    if (!e) e = weights_find(c, w, "embeddings.token_type_embeddings.weight", any && any->rank == 2 ? (int)any->shape[0] : 2, w->hidden, type);
+    if (!e && (*type)->shape[0] < 1) e = fail(c, ERR_CORRUPT, "tensor %s: no row", (*type)->name);
+    if (e) return e;
+    w->types = (*type)->shape[0] > 1 ? 2 : 1;
+    if (w->positions > LIMIT_TOKENS) w->positions = LIMIT_TOKENS;
+    return OK;
+}
+
+static enum err fill_embeddings(struct call *c, struct weights *w, const struct tensor *position, const struct tensor *type)
+{
+    enum err e = read_norm(c, w, "embeddings.LayerNorm", &w->norm);
     if (e) return e;
     if (!tensor_is_finite(w->word)) return fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", w->word->name);
-    if (w->positions > LIMIT_TOKENS) w->positions = LIMIT_TOKENS;
-    size_t n = (size_t)w->positions * (size_t)w->hidden;
-    w->position = floats(n);
-    w->zero = floats((size_t)w->hidden);
-    if (!tensor_floats(position, 0, (int64_t)n, w->position) || !tensor_floats(type, 0, w->hidden, w->zero))
-        return fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", position->name);
-    for (size_t i = 0; i < n; i++) w->position[i] += w->zero[i % (size_t)w->hidden];
-    if (type->shape[0] > 1) {
-        w->second = floats((size_t)w->hidden);
-        if (!tensor_floats(type, w->hidden, w->hidden, w->second))
-            return fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", type->name);
-        for (int i = 0; i < w->hidden; i++) w->second[i] -= w->zero[i];
-    }
-    memset(w->zero, 0, (size_t)w->hidden * sizeof *w->zero);
-    return OK;
+    const size_t n = (size_t)w->positions * (size_t)w->hidden;
+    float       *first = floats((size_t)w->hidden);
+    if (!tensor_floats(position, 0, (int64_t)n, w->position)) e = fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", position->name);
+    if (!e && !(tensor_floats(type, 0, w->hidden, first) && (!w->second || tensor_floats(type, w->hidden, w->hidden, w->second))))
+        e = fail(c, ERR_CORRUPT, "tensor %s: a number is NaN or infinite", type->name);
+    for (size_t i = 0; i < n && !e; i++) w->position[i] += first[i % (size_t)w->hidden];
+    for (int i = 0; i < w->hidden && w->second && !e; i++) w->second[i] -= first[i];
+    free(first);
+    return e;
+}
+
+static enum err fill(struct call *c, struct weights *w, const struct tensor *position, const struct tensor *type)
+{
+    enum err e = fill_embeddings(c, w, position, type);
+    for (int i = 0; i < w->layers && !e; i++) e = fill_layer(c, w, i);
+    return e;
+}
+
+/* All that the parts depend on besides the model's bytes. Whoever changes how they are filled changes the first word. */
+static const char *shape_text(struct call *c, const struct weights *w)
+{
+    return arena_printf(&c->mem, "1 int8 [k64 n64][16][64][4] scale sum bias; %d hidden %d layers %d heads %d inner %d positions %d words %d types",
+                        w->hidden, w->layers, w->heads, w->inner, w->positions, w->vocabulary, w->types);
 }
 
 static enum err load(struct call *c, const char *folder, struct weights *w)
 {
-    enum err e = card_read(c, folder, &w->card);
+    const struct tensor *position = NULL, *type = NULL;
+    enum err             e = card_read(c, folder, &w->card);
     if (e) return e;
     take_sizes(w);
     e = safetensors_open(c, arena_printf(&c->mem, "%s/model.safetensors", folder), &w->file);
-    if (!e) e = read_embeddings(c, w);
+    if (!e) e = find_embeddings(c, w, &position, &type);
     for (int i = 0; i < PLAN_COUNT && !e && w->form != FORM_INT8; i++) {
         int depth, width;
         shape_of(w, i, &depth, &width);
         e = matmul_plan_new(c, w->form, depth, width, i == PLAN_QKV ? w->form : FORM_F32, i == PLAN_QKV, WEIGHTS_BLOCK_ROWS,
                             &w->plan[i]);
     }
-    if (!e) e = make_room(c, w);
     if (e) return e;
-    char *place = w->packed;
+    w->zero = floats((size_t)w->hidden);
     w->layer = calloc((size_t)w->layers, sizeof *w->layer);
     if (!w->layer) abort();
-    for (int i = 0; i < w->layers && !e; i++) e = read_layer(c, w, i, &place);
+    struct packed_part    *parts = arena_array(&c->mem, (size_t)(PARTS_MODEL + PARTS_LAYER * w->layers), sizeof *parts);
+    const int              n = list_parts(c, w, parts);
+    const bool             kept = w->form == FORM_INT8 && conf_bool("ENCODER_CACHE");
+    const struct packed_of of = { folder, &w->file.file, "int8", shape_text(c, w) };
+    const bool             known = kept && packed_load(c, &of, parts, n, &w->packed);
+    if (!known) e = packed_room(c, parts, n, &w->packed);
+    if (!e) e = place_parts(c, w, parts);
+    if (!e && !known) e = fill(c, w, position, type);
     if (e) return e;
+    if (kept && !known) packed_save(c, &of, parts, n);
     /* Without this a fault on one word would bring its neighbours in as well. */
     mapped_drop(w->file.file.data, w->file.file.size);
     madvise((void *)(uintptr_t)w->file.file.data, w->file.file.size, MADV_RANDOM);
@@ -236,23 +285,12 @@ void weights_dispose(struct weights *w)
 {
     for (int i = 0; w->layer && i < w->layers; i++) {
         struct weights_layer *l = &w->layer[i];
-        for (int k = 0; k < PLAN_COUNT; k++) {
-            matmul_matrix_free(l->matrix[k]);
-            if (w->form != FORM_INT8) free(l->bias[k]);
-        }
-        free(l->after_attention.gain);
-        free(l->after_attention.shift);
-        free(l->after_inner.gain);
-        free(l->after_inner.shift);
+        for (int k = 0; k < PLAN_COUNT; k++) matmul_matrix_free(l->matrix[k]);
     }
     free(w->layer);
     for (int i = 0; i < PLAN_COUNT; i++) matmul_plan_free(w->plan[i]);
-    if (w->packed) munmap(w->packed, w->packed_bytes);
-    free(w->norm.gain);
-    free(w->norm.shift);
-    free(w->position);
+    packed_dispose(&w->packed);
     free(w->zero);
-    free(w->second);
     safetensors_close(&w->file);
     *w = (struct weights){ 0 };
 }

@@ -7,6 +7,7 @@
 #include "encoder/card.h"
 #include "encoder/kernels_int8.h"
 #include "encoder/matmul.h"
+#include "encoder/packed.h"
 
 enum { WEIGHTS_BLOCK_ROWS = 64 };    /* rows that go through a layer together and stay in the L2 cache */
 enum weights_plan { PLAN_QKV, PLAN_OUT, PLAN_UP, PLAN_DOWN, PLAN_COUNT };
@@ -23,6 +24,7 @@ struct weights_layer {
 struct weights {
     struct card card;
     int   hidden, layers, heads, head_dim, inner, positions, vocabulary;
+    int   types;                     /* of tokens, 1 or 2 */
     float norm_eps;
     bool  first_token;               /* pooling: the first token's row instead of the mean */
     enum form             form;
@@ -32,13 +34,13 @@ struct weights {
     float                *position;  /* positions (at most LIMIT_TOKENS) × hidden, with the token type's row added */
     float                *zero;      /* hidden zeros */
     float                *second;    /* the second token type's row less the first's; NULL when there is one type */
-    char                 *packed;    /* all matrices, one after another, on huge pages where there are some */
-    size_t                packed_bytes;
+    struct packed         packed;    /* what all of these point into; zero has memory of its own */
     const struct tensor  *word;      /* vocabulary × hidden, in the file */
     struct safetensors    file;
 };
 
-/* Reads the folder's card and model.safetensors. ERR_NOT_FOUND names the missing file; ERR_CORRUPT the wrong value, shape or
+/* Reads the folder's card and model.safetensors; in int8 the packed file in place of most of it, when there is one
+ * (packed.h; ENCODER_CACHE). ERR_NOT_FOUND names the missing file; ERR_CORRUPT the wrong value, shape or
  * number. On an error *out is zero. */
 MUST_CHECK enum err weights_load(struct call *c, const char *folder, enum form form, struct weights *out);
 /* The tensor of this name, with or without the "bert." that some exports put in front, of rows × columns floats, or of rank 1
