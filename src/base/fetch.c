@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
+enum { FETCH_TAG_BYTES = 256, FETCH_URL_BYTES = 8192 };
 enum { POLL_MS = 50, CONNECT_MS = 10000, STREAM_ERROR_BYTES = 64 * 1024 };
 
 struct transfer {
@@ -31,9 +32,11 @@ struct transfer {
     size_t                   seen_bytes, max_bytes;
     int                      file;          /* -1 until the first byte is written */
     int64_t                  last_byte_ms;
-    bool                     ended_by_caller, too_large, cannot_write;
+    bool                     ended_by_caller, too_large, cannot_write, unwanted, wrong_range;
     int                      write_errno;
     int                      retry_after_s;
+    char                     etag[FETCH_TAG_BYTES], linked_etag[FETCH_TAG_BYTES], location[FETCH_URL_BYTES];
+    int64_t                  range_from;    /* of a 206; -1: not said */
 };
 
 static pthread_key_t  per_thread;
@@ -108,6 +111,21 @@ static bool write_file(struct transfer *t, const char *p, size_t n)
     return true;
 }
 
+/* What is known to become too large, or is not wanted, ends before a byte of it is written. n: bytes about to be. */
+static bool progress(struct transfer *t, long status, size_t n)
+{
+    int64_t before = t->o->resume_from > 0 && status == 206 ? t->o->resume_from : 0;
+    curl_off_t body = -1;
+    curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &body);
+    if (body > 0 && (uint64_t)body > t->max_bytes) {
+        t->too_large = true;
+        return false;
+    }
+    if (!t->o->on_progress) return true;
+    t->unwanted = !t->o->on_progress(t->o->arg, before + (int64_t)(t->seen_bytes - n), body < 0 ? -1 : before + (int64_t)body, t->etag);
+    return !t->unwanted;
+}
+
 static size_t on_body(char *p, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
@@ -121,6 +139,11 @@ static size_t on_body(char *p, size_t size, size_t count, void *arg)
     }
     t->seen_bytes += n;
     if (good && t->o->to_file) {
+        if (t->o->resume_from > 0 && status == 206 && t->range_from != t->o->resume_from) {
+            t->wrong_range = true;
+            return CURL_WRITEFUNC_ERROR;
+        }
+        if (!progress(t, status, n)) return CURL_WRITEFUNC_ERROR;
         if (!open_file(t, status) || !write_file(t, p, n)) {
             t->cannot_write = true;
             return CURL_WRITEFUNC_ERROR;
@@ -139,13 +162,35 @@ static size_t on_body(char *p, size_t size, size_t count, void *arg)
     return n;
 }
 
+/* A header that is too long for its place is one that was not sent. */
+static void take_header(const char *line, size_t n, const char *name, char *to, size_t room)
+{
+    size_t skip = strlen(name);
+    if (n <= skip || strncasecmp(line, name, skip)) return;
+    while (skip < n && (line[skip] == ' ' || line[skip] == '\t')) skip++;
+    while (n > skip && strchr("\r\n\t ", line[n - 1])) n--;
+    if (n - skip >= room) return;
+    memcpy(to, line + skip, n - skip);
+    to[n - skip] = 0;
+}
+
 static size_t on_header(char *p, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
     size_t n = size * count;
     static const char name[] = "retry-after:";
+    char range[80] = "";
     t->last_byte_ms = clock_mono_ms();
-    if (n >= 5 && !strncasecmp(p, "HTTP/", 5)) t->retry_after_s = -1;
+    if (n >= 5 && !strncasecmp(p, "HTTP/", 5)) {
+        t->retry_after_s = -1;
+        t->range_from = -1;
+        t->etag[0] = t->linked_etag[0] = t->location[0] = 0;
+    }
+    take_header(p, n, "etag:", t->etag, sizeof t->etag);
+    take_header(p, n, "x-linked-etag:", t->linked_etag, sizeof t->linked_etag);
+    take_header(p, n, "location:", t->location, sizeof t->location);
+    take_header(p, n, "content-range:", range, sizeof range);
+    if (!strncasecmp(range, "bytes ", 6)) t->range_from = strtoll(range + 6, NULL, 10);
     if (n <= sizeof name - 1 || strncasecmp(p, name, sizeof name - 1)) return n;
     char value[64];
     snprintf(value, sizeof value, "%.*s", (int)(n - (sizeof name - 1)), p + sizeof name - 1);
@@ -235,6 +280,8 @@ static enum err verdict(struct transfer *t, CURLcode code)
     struct call *c = t->c;
     if (t->ended_by_caller) return OK;
     if (t->too_large) return fail(c, ERR_TOO_LARGE, "the answer has over %zu bytes", t->max_bytes);
+    if (t->unwanted) return fail(c, ERR_CANCELLED, "the transfer was ended");
+    if (t->wrong_range) return fail(c, ERR_UPSTREAM, "the answer does not go on at byte %lld as asked", (long long)t->o->resume_from);
     if (t->cannot_write) return fail(c, ERR_IO, "cannot write %s: %s", t->o->to_file, strerror(t->write_errno));
     if (code == CURLE_OPERATION_TIMEDOUT) return fail(c, ERR_TIMEOUT, "the other side did not answer in time");
     if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
@@ -249,13 +296,18 @@ static enum err deliver(struct transfer *t, struct fetch_reply *out)
     bool good = status >= 200 && status < 300;
     if (good && t->o->to_file && !open_file(t, status))
         return fail(t->c, ERR_IO, "cannot write %s: %s", t->o->to_file, strerror(t->write_errno));
-    char *type = NULL;
+    char *type = NULL, *location = NULL;
+    if (t->location[0]) curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &location);
+    if (location && strncasecmp(location, "http://", 7) && strncasecmp(location, "https://", 8)) location = NULL;
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
     *out = (struct fetch_reply){ .status = (int)status,
                                  .body = arena_strndup(&t->c->mem, t->body.data ? t->body.data : "", t->body.len),
                                  .body_len = t->body.len,
                                  .retry_after_s = t->retry_after_s,
-                                 .content_type = arena_strdup(&t->c->mem, type ? type : "") };
+                                 .content_type = arena_strdup(&t->c->mem, type ? type : ""),
+                                 .etag = arena_strdup(&t->c->mem, t->etag),
+                                 .linked_etag = arena_strdup(&t->c->mem, t->linked_etag),
+                                 .location = arena_strdup(&t->c->mem, location ? location : "") };
     return OK;
 }
 
@@ -265,7 +317,7 @@ enum err fetch(struct call *c, const struct fetch_opts *o, struct fetch_reply *o
     if (e) return e;
     pthread_once(&once, open_once);
     size_t max = o->max_bytes ? o->max_bytes : (size_t)LIMIT_FETCH_BYTES;
-    struct transfer t = { .c = c, .o = o, .max_bytes = max, .file = -1, .retry_after_s = -1 };
+    struct transfer t = { .c = c, .o = o, .max_bytes = max, .file = -1, .retry_after_s = -1, .range_from = -1 };
     buf_init(&t.body, max);
     CURLM *m = thread_multi();
     struct curl_slist *headers = header_list(o);

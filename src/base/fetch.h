@@ -23,6 +23,9 @@ struct fetch_opts {
     void *arg;
     const char        *to_file;       /* write a 2xx body there (created, truncated, or appended when resume_from > 0) */
     int64_t            resume_from;   /* sends a Range from this byte; status is then 206 or 200 */
+    /* With to_file: called as the body of a 2xx arrives, the first time before a byte of it is written, with the bytes the
+     * file has and will have (-1: not said) and the ETag ("" when absent). false ends the transfer with ERR_CANCELLED. */
+    bool (*on_progress)(void *arg, int64_t have_bytes, int64_t total_bytes, const char *etag);
 };
 struct fetch_reply {
     int         status;
@@ -30,9 +33,13 @@ struct fetch_reply {
     size_t      body_len;
     int         retry_after_s;        /* from the header (seconds or date), -1 when absent */
     const char *content_type;         /* in c->mem, "" when absent */
+    const char *etag;                 /* in c->mem as it was sent, "" when absent; so too the next two */
+    const char *linked_etag;          /* X-Linked-Etag: of the file that a redirect leads to */
+    const char *location;             /* absolute; "" also when it is no http or https address */
 };
 /* OK for every complete answer, whatever its status. ERR_UPSTREAM: cannot connect, broken reply; ERR_TIMEOUT;
- * ERR_CANCELLED; ERR_TOO_LARGE. */
+ * ERR_CANCELLED; ERR_TOO_LARGE: more than max_bytes
+ * came, or will. A 206 that begins elsewhere than asked is ERR_UPSTREAM. */
 MUST_CHECK enum err fetch(struct call *c, const struct fetch_opts *o, struct fetch_reply *out);
 void fetch_open(void);    /* once, before threads */
 void fetch_close(void);

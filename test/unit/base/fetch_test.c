@@ -79,8 +79,12 @@ static bool answer(int fd, const char *request)
             pause_ms(10);
         }
         reply(fd, "0\r\n\r\n");
+    } else if (!strncmp(path, "/astray ", 8)) {
+        reply(fd, "HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-9/10\r\nContent-Length: 10\r\n\r\n0123456789");
+    } else if (!strncmp(path, "/tagged ", 8)) {
+        reply(fd, "HTTP/1.1 302 Found\r\nLocation: /file\r\nETag: \"t\"\r\nX-Linked-Etag: \"deep\"\r\nContent-Length: 0\r\n\r\n");
     } else if (!strncmp(path, "/file ", 6) && strstr(request, "Range: bytes=5-")) {
-        reply(fd, "HTTP/1.1 206 Partial\r\nContent-Length: 5\r\n\r\n56789");
+        reply(fd, "HTTP/1.1 206 Partial\r\nContent-Range: bytes 5-9/10\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\n56789");
     } else if (!strncmp(path, "/file ", 6) || !strncmp(path, "/whole ", 7)) {
         reply(fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789");
     } else {
@@ -347,6 +351,12 @@ static void a_file_is_written_and_continued(void **state)
     assert_int_equal(fetch(&c, &(struct fetch_opts){ .url = url("/file"), .to_file = path, .resume_from = 5 }, &r), OK);
     assert_int_equal(r.status, 206);
     file_is(path, "0123456789");
+    assert_string_equal(r.etag, "\"a\"");
+    /* One that goes on elsewhere is not believed, and the file is as it was. */
+    assert_int_equal(fetch(&c, &(struct fetch_opts){ .url = url("/astray"), .to_file = path, .resume_from = 5 }, &r), ERR_UPSTREAM);
+    assert_non_null(strstr(c.err_text, "byte 5"));
+    call_forgive(&c);
+    file_is(path, "0123456789");
     /* A server that does not know ranges sends all again. */
     assert_int_equal(fetch(&c, &(struct fetch_opts){ .url = url("/whole"), .to_file = path, .resume_from = 5 }, &r), OK);
     file_is(path, "0123456789");
@@ -359,9 +369,64 @@ static void a_file_is_written_and_continued(void **state)
     unlink(path);
 }
 
+struct watched {
+    int64_t have, total;
+    int     calls, end_at;
+    char    etag[16];
+};
+
+static bool see(void *arg, int64_t have, int64_t total, const char *etag)
+{
+    struct watched *s = arg;
+    s->have = have;
+    s->total = total;
+    snprintf(s->etag, sizeof s->etag, "%s", etag);
+    return ++s->calls != s->end_at;
+}
+
+static void what_a_file_will_be_is_known_before_it_is_written(void **state)
+{
+    (void)state;
+    struct fetch_reply r;
+    struct watched s = { 0 };
+    char path[] = "/tmp/chiron-fetch-XXXXXX";
+    close(mkstemp(path));
+    assert_int_equal(truncate(path, 5), 0);
+    assert_int_equal(fetch(&c, &(struct fetch_opts){ .url = url("/file"), .to_file = path, .resume_from = 5, .on_progress = see, .arg = &s }, &r), OK);
+    assert_int_equal(s.have, 5);
+    assert_int_equal(s.total, 10);
+    assert_string_equal(s.etag, "\"a\"");
+    s = (struct watched){ .end_at = 1 };
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(fetch(&c, &(struct fetch_opts){ .url = url("/whole"), .to_file = path, .on_progress = see, .arg = &s }, &r), ERR_CANCELLED);
+    call_forgive(&c);
+    file_is(path, "");
+    /* What is announced to be too large is not begun. */
+    assert_int_equal(fetch(&c, &(struct fetch_opts){ .url = url("/whole"), .to_file = path, .max_bytes = 9 }, &r), ERR_TOO_LARGE);
+    call_forgive(&c);
+    file_is(path, "");
+    unlink(path);
+}
+
+static void where_a_redirect_leads_is_told_in_full(void **state)
+{
+    (void)state;
+    struct fetch_reply r;
+    assert_int_equal(fetch(&c, &(struct fetch_opts){ .url = url("/tagged") }, &r), OK);
+    assert_int_equal(r.status, 302);
+    assert_string_equal(r.location, url("/file"));
+    assert_string_equal(r.linked_etag, "\"deep\"");
+    assert_string_equal(r.etag, "\"t\"");
+    assert_int_equal(fetch(&c, &(struct fetch_opts){ .url = url("/echo") }, &r), OK);
+    assert_string_equal(r.location, "");
+    assert_string_equal(r.etag, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_a_file_will_be_is_known_before_it_is_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(where_a_redirect_leads_is_told_in_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_body_is_posted_and_the_answer_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(method_and_headers_are_sent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_connection_is_used_again, set_up, tear_down),
