@@ -98,6 +98,11 @@ int kernels_int8_list(const struct kernels_int8 **out, int max)
     const struct kernels_int8 *all[8];
     int                        n = 0;
     all[n++] = &kernels_int8_portable;
+#if defined __x86_64__
+    if (has_vnni()) all[n++] = &kernels_int8_vnni_f32;
+    if (has_vnni() && has_avx512_bf16()) all[n++] = &kernels_int8_vnni;
+    if (has_amx(FORM_INT8)) all[n++] = &kernels_int8_amx;
+#endif
     if (n > max) n = max;
     memcpy(out, all, (size_t)n * sizeof *out);
     return n;
