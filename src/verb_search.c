@@ -71,7 +71,7 @@ static void print_text(const struct passage *p, int n, const struct search_info 
 
 int verb_search(int argc, char **argv)
 {
-    const char *creator = NULL, *k_text = NULL, *mode = "hybrid", *user = NULL, *types = NULL, *threshold_text = NULL, *depth_text = NULL;
+    const char *creator = NULL, *k_text = NULL, *mode = "hybrid", *user = NULL, *types = NULL, *threshold_text = NULL, *depth_text = NULL, *preset_text = NULL, *level = NULL;
     bool        rerank = false, plain = false;
     const struct verb_flag flags[] = {
         { "--creator", NULL, "C", &creator, NULL, "whose knowledge" },
@@ -82,6 +82,8 @@ int verb_search(int argc, char **argv)
         { "--threshold", NULL, "X", &threshold_text, NULL, "least score, 0 to 1 (0)" },
         { "--rerank", NULL, NULL, NULL, &rerank, "look at the best again, however long it takes" },
         { "--no-rerank", NULL, NULL, NULL, &plain, "leave the order of the search" },
+        { "--preset", NULL, "NAME", &preset_text, NULL, "a search as one of the specified systems does it: fit" },
+        { "--match", NULL, "VALUE", &level, NULL, "with --preset: what its filter wants (fit: user_level)" },
         { "--depth", NULL, "N", &depth_text, NULL, "how many of the best are looked at again, 1 to 100 (20)" },
         { 0 },
     };
@@ -100,6 +102,9 @@ int verb_search(int argc, char **argv)
     if (!verb_number(&a, "--limit", k_text, 5, 1, LIMIT_SEARCH_K, &k)) return EXIT_USAGE;
     if (!verb_real(&a, "--threshold", threshold_text, 0, 0, 1, &threshold)) return EXIT_USAGE;
     if (!verb_number(&a, "--depth", depth_text, 0, 1, LIMIT_SEARCH_K, &depth)) return EXIT_USAGE;
+    const struct search_preset *preset = preset_text ? search_preset(preset_text) : NULL;
+    if (preset_text && !preset) return verb_usage(&a, "--preset is fit, not \"%.40s\"", preset_text);
+    if (level && !preset) return verb_usage(&a, "--match goes with --preset");
     if (rerank && plain) return verb_usage(&a, "--rerank and --no-rerank exclude each other");
     if (rerank || depth_text) o.rerank = SEARCH_RERANK_ON;
     if (plain) o.rerank = SEARCH_RERANK_OFF;
@@ -117,7 +122,8 @@ int verb_search(int argc, char **argv)
     struct search_info info;
     int n = 0;
     enum err e = verb_open(&v, &a, VERB_KNOWLEDGE | VERB_STAND_IN, creator);
-    if (!e) e = search_text(&v.call, a.words[0], &o, &p, &n, &info);
+    if (!e && preset) e = search_by_preset(&v.call, preset, a.words[0], level, &p, &n, &info);
+    else if (!e) e = search_text(&v.call, a.words[0], &o, &p, &n, &info);
     if (!e && v.json) print_json(&v.call, p, n, &info);
     else if (!e) print_text(p, n, &info);
     return verb_close(&v, e);

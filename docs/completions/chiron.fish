@@ -22,6 +22,8 @@ complete -c chiron -n '__fish_seen_subcommand_from search' -l threshold -x -d 'l
 complete -c chiron -n '__fish_seen_subcommand_from search' -l rerank -d 'look at the best again'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l no-rerank -d 'leave the order'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l depth -x -d 'how many are looked at again'
+complete -c chiron -n '__fish_seen_subcommand_from search' -l preset -x -a fit
+complete -c chiron -n '__fish_seen_subcommand_from search' -l match -x -d 'what the preset filters by'
 complete -c chiron -n '__fish_seen_subcommand_from rerank' -s k -l limit -x -d 'how many'
 complete -c chiron -n '__fish_seen_subcommand_from ask' -l conversation -x -d 'continue'
 complete -c chiron -n '__fish_seen_subcommand_from embed' -l jsonl -d 'lines in, lines out'

@@ -79,6 +79,7 @@ enum search_rerank { SEARCH_RERANK_AUTO, SEARCH_RERANK_ON, SEARCH_RERANK_OFF };
 struct search_opts {
     enum search_mode mode;
     int         k;              /* 1..LIMIT_SEARCH_K; 0: 5 */
+    int         top;            /* how many of the k are returned after re-ranking, 1..k; 0: all */
     float       alpha;          /* semantic share 0..1; <= 0 and !alpha_set: 0.5 */
     bool        alpha_set;
     float       threshold;      /* least score; 0 none. Semantic: cosine; hybrid and keyword: combined score */
@@ -121,6 +122,19 @@ struct search_info {
  * ERR_INVALID: empty text or k out of range; ERR_TOO_LARGE: over LIMIT_QUERY_BYTES; ERR_TIMEOUT. */
 MUST_CHECK enum err search_text(struct call *c, const char *text, const struct search_opts *o, struct passage **out, int *n_out,
                                 struct search_info *info);
+/* A search that a specified system names (design: one core, presets per surface). */
+struct search_preset {
+    const char        *name;            /* "fit" */
+    enum search_mode   mode;
+    int                k, top;          /* found, returned */
+    const char        *filter_field;    /* of the documents' metadata, equal to the value that comes with the request */
+    enum rerank_choice rerank_by;       /* when it is configured; else the order stays */
+    const char        *model_setting, *model;   /* of the re-ranking: the surface's setting, and its default */
+};
+const struct search_preset *search_preset(const char *name);    /* NULL: there is none */
+/* filter_value NULL: not filtered. */
+MUST_CHECK enum err search_by_preset(struct call *c, const struct search_preset *p, const char *text, const char *filter_value,
+                                     struct passage **out, int *n_out, struct search_info *info);
 /* "rerank": {…} of a reply; nothing when none was wanted. */
 void search_rerank_put(struct json_out *j, const struct search_rerank_info *r);
 /* A request's "rerank": true, false or how many passages. NULL leaves AUTO. ERR_INVALID. */

@@ -273,7 +273,7 @@ enum err rerank_passages(struct call *c, const char *query, const struct search_
     struct reranked r;
     memcpy(as_found, p, (size_t)depth * sizeof *p);
     for (int i = 0; i < depth; i++) texts[i] = ingest_embed_text(&c->mem, p[i].text, strlen(p[i].text), p[i].heading);
-    const struct rerank_opts how = { .choice = o->rerank_by, .model = o->rerank_model, .top = o->k,
+    const struct rerank_opts how = { .choice = o->rerank_by, .model = o->rerank_model, .top = o->top ? o->top : o->k,
                                      .budget_ms = o->rerank == SEARCH_RERANK_AUTO ? budget_default : 0 };
     enum err e = rerank_texts(c, query, texts, depth, &how, &r);
     if (e) return e;

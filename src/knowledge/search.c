@@ -398,6 +398,7 @@ enum err search_text(struct call *c, const char *text, const struct search_opts 
     if (!e) e = rerank_passages(c, text, o, p, n, &how);
     if (e) return e;
     *out = p;
+    if (o->top > 0 && o->top < k) k = o->top;
     *n_out = n < k ? n : k;
     if (info) *info = how;
     return OK;
