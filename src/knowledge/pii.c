@@ -48,7 +48,7 @@ static size_t email(const struct cursor *s)
     }
     while (i > host && (s->p[i - 1] == '.' || s->p[i - 1] == '-')) i--;
     if (dot >= i)
-        for (dot = i; dot > host && s->p[dot] != '.';) dot--;
+        for (dot = i - 1; dot > host && s->p[dot] != '.';) dot--;
     return dot > host && i > dot + 2 && isalpha((unsigned char)s->p[dot + 1]) ? i : 0;
 }
 

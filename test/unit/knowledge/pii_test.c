@@ -36,6 +36,7 @@ static void addresses_numbers_and_codes_are_masked(void **s) /* RAG-027 */
     expect_mask("DNI 12345678Z", "DNI [id number]", 1);
     expect_mask("NIE X1234567L.", "NIE [id number].", 1);
     expect_mask("IBAN ES91 2100 0418 4502 0005 1332 end", "IBAN [bank account] end", 1);
+    expect_mask("Write to a@b.com. Or to c@d.org...", "Write to [email]. Or to [email]...", 2);
     expect_mask("a@b.com and c@d.org", "[email] and [email]", 2);
     expect_mask("jos\xc3\xa9@correo.es", "[email]", 1);
 }
