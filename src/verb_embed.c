@@ -109,6 +109,22 @@ static void write_row(struct buf *out, const int32_t *ids, int count, const floa
     buf_addc(out, '\n');
 }
 
+static enum encoder_kind kind;    /* of every text */
+
+/* The ids that the model reads: with the kind's prefix in front. */
+static int ids_of(struct call *c, struct encoder *enc, const char *text, size_t n, int32_t *ids, int max)
+{
+    const char *prefix = encoder_prefix(enc, kind);
+    if (*prefix) {
+        char *whole = arena_alloc(&c->mem, strlen(prefix) + n);
+        memcpy(whole, prefix, strlen(prefix));
+        memcpy(whole + strlen(prefix), text, n);
+        text = whole;
+        n += strlen(prefix);
+    }
+    return tokenizer_encode(encoder_tokenizer(enc), text, n, ids, max);
+}
+
 static enum err answer(struct call *c, struct batch *b)
 {
     if (!b->count) return OK;
@@ -119,10 +135,10 @@ static enum err answer(struct call *c, struct batch *b)
     struct buf      out;
     if (!v) abort();
     buf_init(&out, LIMIT_REPLY_BYTES);
-    enum err e = encoder_embed_counted(c, enc, b->text, b->len, b->count, v, counts);
+    enum err e = encoder_embed_as(c, enc, kind, b->text, b->len, b->count, v, counts);
     for (int i = 0; i < b->count && !e; i++) {
         int32_t ids[LIMIT_TOKENS];
-        int     n = tokenizer_encode(encoder_tokenizer(enc), b->text[i], b->len[i], ids, counts[i]);
+        int     n = ids_of(c, enc, b->text[i], b->len[i], ids, counts[i]);
         write_row(&out, ids, n, v + (size_t)i * (size_t)dim, dim);
     }
     if (!e && out.failed) e = fail(c, ERR_TOO_LARGE, "a batch's answer is over %lld bytes", (long long)LIMIT_REPLY_BYTES);
@@ -163,24 +179,25 @@ static enum err embed_lines(struct call *c)
 
 int verb_embed(int argc, char **argv)
 {
-    const char             *precision = NULL, *model = NULL;
+    const char             *precision = NULL, *model = NULL, *as = NULL;
     bool                    jsonl = false;
     const struct verb_flag  flags[] = {
         { "--jsonl", NULL, NULL, NULL, &jsonl, "lines of {\"text\"} in, lines of {\"tokens\", \"embedding\"} out" },
         { "--precision", NULL, "P", &precision, NULL, "auto, int8, bf16 or f32 (ENCODER_PRECISION)" },
+        { "--as", NULL, "KIND", &as, NULL, "query or passage: the texts get the model's prefix for it, if it has one" },
         { "--model", NULL, "NAME", &model, NULL, "the embedding model (ENCODER_MODEL)" },
         { 0 },
     };
     struct verb_args a;
-    int              code = verb_read(argc, argv, "--jsonl [--precision f32|bf16] [--model NAME] <LINES",
+    int              code = verb_read(argc, argv, "--jsonl [--precision P] [--as query|passage] [--model NAME] <LINES",
                                       "echo '{\"text\": \"how do I sleep better?\"}' | chiron embed --jsonl\n"
                                       "chiron embed --jsonl --precision f32 <texts.jsonl >vectors.jsonl\n",
                                       flags, &a);
     if (code != VERB_GO) return code;
     if (a.count) return verb_usage(&a, "it takes no \"%.60s\"; texts come on standard input", a.words[0]);
     if (!jsonl) return verb_usage(&a, "--jsonl is needed");
-    if (precision && strcasecmp(precision, "f32") && strcasecmp(precision, "bf16"))
-        return verb_usage(&a, "--precision is f32 or bf16, not \"%.40s\"", precision);
+    if (as && strcmp(as, "query") && strcmp(as, "passage")) return verb_usage(&a, "--as is query or passage, not \"%.40s\"", as);
+    if (as) kind = *as == 'q' ? ENCODER_QUERY : ENCODER_PASSAGE;
     if (precision) conf_set("ENCODER_PRECISION", precision);
     if (model) conf_set("ENCODER_MODEL", model);
     struct verb_env v;
