@@ -20,7 +20,7 @@ const struct verb verb_table[] = {
     { "rerank", verb_rerank, "order lines by how well they answer a query" },
     { "eval", verb_eval, "measure retrieval on a judged collection" },
     { "token", verb_token, "make an access token" },
-    { "models", verb_models, "list, verify and fetch model files" },
+    { "models", verb_models, "list, fetch, verify and remove models" },
     { "reindex", verb_reindex, "make another embedding model that of what is stored" },
     { "backup", verb_backup, "write the whole instance into one file" },
     { "restore", verb_restore, "read such a file into an empty data folder" },

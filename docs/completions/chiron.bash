@@ -10,7 +10,7 @@ _chiron() {
     --output | -o) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$word"); return ;;
     --mode) mapfile -t COMPREPLY < <(compgen -W "hybrid semantic keyword" -- "$word"); return ;;
     --role) mapfile -t COMPREPLY < <(compgen -W "owner service user" -- "$word"); return ;;
-    --precision) mapfile -t COMPREPLY < <(compgen -W "f32 bf16" -- "$word"); return ;;
+    --precision) mapfile -t COMPREPLY < <(compgen -W "auto int8 bf16 f32" -- "$word"); return ;;
     --unit) mapfile -t COMPREPLY < <(compgen -W "characters tokens" -- "$word"); return ;;
     --data) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
     esac
@@ -21,10 +21,10 @@ _chiron() {
     rerank) flags="--limit" ;;
     ask) flags="--creator --user --conversation --limit" ;;
     why) flags="--creator" ;;
-    embed) flags="--jsonl --model --precision" ;;
+    embed) flags="--jsonl --model --precision --as" ;;
     eval) flags="--documents --queries --qrels --mode --each --threads" ;;
     token) flags="--creator --user --role --hours" ;;
-    models) flags="list verify pull --sha256 --name" ;;
+    models) flags="list verify pull remove --sha256 --name" ;;
     bench) flags="--seconds --threads --precision --rows --json --only --bare --url --token --pid --clients" ;;
     esac
     case $word in

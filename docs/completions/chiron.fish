@@ -28,13 +28,14 @@ complete -c chiron -n '__fish_seen_subcommand_from rerank' -s k -l limit -x -d '
 complete -c chiron -n '__fish_seen_subcommand_from ask' -l conversation -x -d 'continue'
 complete -c chiron -n '__fish_seen_subcommand_from embed' -l jsonl -d 'lines in, lines out'
 complete -c chiron -n '__fish_seen_subcommand_from embed' -l model -r
-complete -c chiron -n '__fish_seen_subcommand_from embed' -l precision -x -a 'f32 bf16'
+complete -c chiron -n '__fish_seen_subcommand_from embed' -l precision -x -a 'auto int8 bf16 f32'
+complete -c chiron -n '__fish_seen_subcommand_from embed' -l as -x -a 'query passage'
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l documents -r
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l queries -r
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l qrels -r
 complete -c chiron -n '__fish_seen_subcommand_from token' -l role -x -a 'owner service user'
 complete -c chiron -n '__fish_seen_subcommand_from token' -l hours -x
-complete -c chiron -n '__fish_seen_subcommand_from models' -a 'list verify pull'
+complete -c chiron -n '__fish_seen_subcommand_from models' -a 'list verify pull remove'
 complete -c chiron -n '__fish_seen_subcommand_from models' -l sha256 -x
 complete -c chiron -n '__fish_seen_subcommand_from models' -l name -x
 complete -c chiron -n '__fish_seen_subcommand_from bench' -l seconds -x
