@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "encoder/encoder.h"
+#include "encoder/tokenizer.h"
 
 #define TERMS_MAX    256
 #define LINE_SENTENCES 64
@@ -20,8 +21,10 @@ static float rarity(const char *word, size_t n)
     int32_t ids[8];
     int count = tokenizer_encode(encoder_tokenizer(enc), word, n, ids, 8) - 2;
     if (count != 1) return 1.0f;
-    /* The vocabulary is ordered by frequency from about 2,000 to 30,000. */
-    float f = ((float)ids[1] - 1996.0f) / 10000.0f;
+    /* BERT's vocabulary is ordered by frequency from about 2,000 to 30,000; one of pieces from its beginning. */
+    const struct tokenizer *t = encoder_tokenizer(enc);
+    bool  pieces = strcmp(tokenizer_kind(t), "Unigram") == 0;
+    float f = pieces ? (float)ids[1] / (0.35f * (float)tokenizer_size(t)) : ((float)ids[1] - 1996.0f) / 10000.0f;
     if (f < 0) f = 0;
     if (f > 1) f = 1;
     return 0.35f + 0.65f * sqrtf(f);

@@ -23,9 +23,9 @@
 
 static int windows(struct encoder *enc, struct arena *mem, const char *text, size_t n, const char **texts, size_t *lens, int room)
 {
-    /* A token has at least one byte. */
+    /* A token has at least one byte; where words begin with a mark of their own, two tokens may share one. */
     size_t reach = (size_t)encoder_reach(enc, ENCODER_PASSAGE);
-    int max = (int)(n < reach * WINDOWS_MAX ? n : reach * WINDOWS_MAX);
+    int max = (int)(2 * n < reach * WINDOWS_MAX ? 2 * n : reach * WINDOWS_MAX);
     uint32_t *at = arena_array(mem, (size_t)max + 1, sizeof(*at));
     int tokens = n > reach ? tokenizer_spans(encoder_tokenizer(enc), text, n, at, max) : 0;
     int count = (tokens + (int)reach - 1) / (int)reach;

@@ -6,6 +6,7 @@
 #include "knowledge/split.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -213,10 +214,11 @@ int split_page(struct call *c, const struct extract_page *p, const struct split_
     assert(o->size >= 1 && o->overlap >= 0 && o->overlap < o->size);
     struct split s = { .c = c, .text = p->text, .len = p->len, .o = o };
     if (o->tokens && p->len) {
-        /* A token has at least one byte. */
-        s.tokens = malloc(p->len * sizeof(*s.tokens));
+        /* Counted first: a character may become several tokens. */
+        int most = tokenizer_spans(o->tokens, p->text, p->len, NULL, INT_MAX);
+        s.tokens = malloc(((size_t)most + 1) * sizeof(*s.tokens));
         assert(s.tokens);
-        s.token_count = tokenizer_spans(o->tokens, p->text, p->len, s.tokens, (int)p->len);
+        s.token_count = tokenizer_spans(o->tokens, p->text, p->len, s.tokens, most);
     }
     const char *heading = p->heading;
     size_t from = 0, least = 0;
