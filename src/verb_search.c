@@ -19,6 +19,7 @@ static void print_json(struct call *c, const struct passage *p, int n, const str
     json_put_text(&j, "model", info->model);
     json_put_int(&j, "candidates", info->candidates);
     search_rerank_put(&j, &info->rerank);
+    if (info->corrected) json_put_text(&j, "corrected", info->corrected);
     json_begin_array(&j, "passages");
     for (int i = 0; i < n; i++) {
         json_begin_object(&j, NULL);
@@ -53,6 +54,7 @@ static void print_json(struct call *c, const struct passage *p, int n, const str
 static void print_text(const struct passage *p, int n, const struct search_info *info)
 {
     const struct search_rerank_info *r = &info->rerank;
+    if (info->corrected) fprintf(stderr, "searched for: %s\n", info->corrected);
     fprintf(stderr, "%d passages by %s\n", n, info->strategy);
     if (r->method && r->scored) fprintf(stderr, "%d of %d re-ranked by %s (%s)\n", r->scored, r->of, r->method, r->model);
     if (r->method && !r->scored) fprintf(stderr, "not re-ranked%s%s\n", r->fell_back_why ? ": " : "", r->fell_back_why ? r->fell_back_why : "");

@@ -110,7 +110,7 @@ static enum err look(struct work *w, const char *text, struct evidence *ev, stru
     enum err e = search_text(w->c, text, &o, &p, &n, info);
     if (e) return e;
     int span = span_begin(w->c, "context");
-    e = evidence_make(w->c, text, w->language, p, n, use, ev);
+    e = evidence_make(w->c, info->corrected ? info->corrected : text, w->language, p, n, use, ev);
     if (!e) cover_judge(ev, cover);
     span_end(w->c, span);
     return e;
@@ -121,7 +121,7 @@ static enum err find(struct work *w)
 {
     enum err e = look(w, w->question, &w->ev, &w->info, &w->cover);
     if (e) return e;
-    w->searched = w->question;
+    w->searched = w->info.corrected ? w->info.corrected : w->question;
     w->found = true;
     if (w->cover.probability >= COVER_LEAST) return OK;
     const char *before = NULL;
@@ -150,7 +150,7 @@ static enum err find(struct work *w)
         w->ev = ev;
         w->info = info;
         w->cover = cover;
-        w->searched = both;
+        w->searched = info.corrected ? info.corrected : both;
     }
     return OK;
 }

@@ -39,6 +39,10 @@ int64_t  collection_item(const struct collection *col, uint32_t index);
 /* NULL: no vector of this model and dimension. */
 const struct collection_set *collection_set(const struct collection *col, const char *model, int dim);
 
+struct postings;
+/* The terms of its items, in parts: i from 0, NULL past the last. */
+const struct postings *collection_run(const struct collection *col, int i);
+
 struct collection_hit {
     uint32_t index;
     float    score;

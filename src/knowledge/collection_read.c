@@ -21,6 +21,11 @@ uint32_t collection_count(const struct collection *col)
     return col->count;
 }
 
+const struct postings *collection_run(const struct collection *col, int i)
+{
+    return i < col->run_count ? col->runs[i] : NULL;
+}
+
 int64_t collection_item(const struct collection *col, uint32_t index)
 {
     return col->columns->item[index];

@@ -86,6 +86,7 @@ struct search_opts {
     float       min_cosine;     /* passages of a hybrid search below this cosine and without a keyword hit are dropped; 0 none */
     const json_t *filter;       /* metadata equality {"topic":"sleep"}: text, number, bool, or list of alternatives; NULL none */
     const char *const *types;   /* content types, NULL-ended; NULL all */
+    bool        as_written;     /* misspelt words stay */
     const char *user_id;        /* sees shared documents and this user's own; NULL: c->user_id when the caller is a user, else all shared */
     enum search_rerank rerank;
     int         rerank_depth;   /* how many of the first stage's best are re-ranked, 1..LIMIT_SEARCH_K; 0: the setting RERANK_DEPTH */
@@ -117,6 +118,7 @@ struct search_info {
     bool        cached;         /* from the query LRU */
     int         candidates;     /* union of both legs */
     struct search_rerank_info rerank;
+    const char *corrected;      /* the question that was searched for, NULL when it is the one that was asked */
 };
 /* The best k passages, best first, in c->mem. Nothing found is not an error. Stages are spans: query, embed, search, rerank.
  * ERR_INVALID: empty text or k out of range; ERR_TOO_LARGE: over LIMIT_QUERY_BYTES; ERR_TIMEOUT. */

@@ -20,6 +20,7 @@
 #include "knowledge/model_store.h"
 #include "knowledge/rerank.h"
 #include "knowledge/search_store.h"
+#include "knowledge/spelling.h"
 
 #define CACHE_BYTES (32u << 20)
 #define UNION_MAX   (2 * LIMIT_SEARCH_K + 2 * SEARCH_LEG)
@@ -33,8 +34,9 @@ static int feedback_from;          /* passages; 0: none */
 /* What one search carries from stage to stage. */
 struct search {
     const struct search_opts *o;
-    const char *text;
+    const char *text;              /* as it is searched for */
     size_t n;
+    const char *asked;             /* as it came; the same unless a word was misspelt */
     const char *user;
     int k, leg;
     float alpha;
@@ -50,9 +52,10 @@ struct search {
     int hit_count;
     int candidates;
 };
-/* The cache's value: this header, then hits. */
+/* The cache's value: this header, then hits, then the question when it was corrected. */
 struct kept {
     int32_t hit_count, candidates;
+    uint32_t meant;                /* bytes of the corrected question after the hits, 0: none */
     char strategy[64], model[96];
     struct search_hit hits[];
 };
@@ -71,7 +74,7 @@ void search_close(void)
 
 static enum err prepare(struct call *c, const char *text, const struct search_opts *o, struct search *s)
 {
-    *s = (struct search){ .o = o, .text = text, .n = strlen(text), .mode = o->mode };
+    *s = (struct search){ .o = o, .text = text, .asked = text, .n = strlen(text), .mode = o->mode };
     if (s->n > LIMIT_QUERY_BYTES) return fail(c, ERR_TOO_LARGE, "a query has at most %d bytes", LIMIT_QUERY_BYTES);
     if (strspn(text, " \t\r\n") == s->n) return fail_field(c, "query", "the query is empty");
     if (o->k < 0 || o->k > LIMIT_SEARCH_K) return fail_field(c, "k", "k is 1 to %d", LIMIT_SEARCH_K);
@@ -91,8 +94,8 @@ static const char *cache_key(struct call *c, const struct search *s, int64_t gen
     buf_init(&b, LIMIT_QUERY_BYTES + 64 * 1024);
     const struct search_opts *o = s->o;
     const char *model = s->models.active.label ? s->models.active.label : embed_model();
-    buf_printf(&b, "%s %s %lld %d %d %a %a %a %s\n", c->creator_id, model, (long long)generation, (int)s->mode, s->k,
-               (double)s->alpha, (double)o->threshold, (double)o->min_cosine, s->user);
+    buf_printf(&b, "%s %s %lld %d %d %a %a %a %d %s\n", c->creator_id, model, (long long)generation, (int)s->mode, s->k,
+               (double)s->alpha, (double)o->threshold, (double)o->min_cosine, o->as_written, s->user);
     for (int i = 0; o->types && o->types[i]; i++) buf_printf(&b, "%s\n", o->types[i]);
     if (o->filter) {
         char *filter = json_dumps(o->filter, JSON_SORT_KEYS | JSON_COMPACT);
@@ -100,7 +103,7 @@ static const char *cache_key(struct call *c, const struct search *s, int64_t gen
         free(filter);
     }
     buf_addc(&b, '\n');
-    buf_add(&b, s->text, s->n);
+    buf_adds(&b, s->asked);
     char hex[65];
     const char *key = b.failed ? NULL : arena_strdup(&c->mem, id_sha256_hex(b.data, b.len, hex));
     buf_dispose(&b);
@@ -118,19 +121,22 @@ static bool recall(struct call *c, const char *key, struct search *s)
     s->candidates = k->candidates;
     s->strategy = arena_strdup(&c->mem, k->strategy);
     s->model = *k->model ? arena_strdup(&c->mem, k->model) : NULL;
+    if (k->meant) s->text = arena_strndup(&c->mem, (const char *)(k->hits + k->hit_count), k->meant);
     return true;
 }
 
 static void keep(struct call *c, const char *key, const struct search *s)
 {
     if (!cache || !key || strlen(s->strategy) > 63 || (s->model && strlen(s->model) > 95)) return;
-    size_t n = sizeof(struct kept) + (size_t)s->hit_count * sizeof *s->hits;
+    size_t meant = s->text == s->asked ? 0 : s->n, n = sizeof(struct kept) + (size_t)s->hit_count * sizeof *s->hits + meant;
     struct kept *k = arena_alloc(&c->mem, n);
     k->hit_count = s->hit_count;
     k->candidates = s->candidates;
+    k->meant = (uint32_t)meant;
     memcpy(k->strategy, s->strategy, strlen(s->strategy) + 1);
     if (s->model) memcpy(k->model, s->model, strlen(s->model) + 1);
     memcpy(k->hits, s->hits, (size_t)s->hit_count * sizeof *s->hits);
+    memcpy(k->hits + s->hit_count, s->text, meant);
     lru_put(cache, key, strlen(key), k, n);
 }
 
@@ -328,6 +334,22 @@ static void observe(const struct search *s, int64_t start_us)
     metric_observe("chiron_search_seconds", labels[s->mode], (double)(clock_mono_us() - start_us) / 1e6);
 }
 
+/* Before anything is embedded: a misspelt word has no meaning either. */
+static enum err correct(struct call *c, struct conn *r, int64_t generation, struct search *s)
+{
+    struct collection *col = NULL;
+    if (s->o->as_written) return OK;
+    enum err e = collection_get(c, r, generation, &col);
+    if (e) return e;
+    const char *meant = spelling_correct(c, col, s->user, s->text, s->n, text_language(s->text, s->n));
+    collection_release(col);
+    if (!meant || strlen(meant) > LIMIT_QUERY_BYTES) return OK;
+    s->text = meant;
+    s->n = strlen(meant);
+    s->terms = NULL;
+    return OK;
+}
+
 /* Another model may have taken the place of the question's meanwhile, and its vectors may be gone: then once more. */
 static enum err begin_again(struct call *c, struct search *s, struct conn **r, int64_t *generation)
 {
@@ -361,12 +383,13 @@ static enum err first_stage(struct call *c, const char *text, const struct searc
     if (!e) e = model_store_read(c, r, &s.models);
     const char *key = e ? NULL : cache_key(c, &s, generation);
     bool cached = !e && recall(c, key, &s);
+    if (!e && !cached) e = correct(c, r, generation, &s);
     span_end(c, span);
     if (e) goto out;
     if (!cached) {
         search_store_end(&r);
         e = embed_query(c, &s);
-        if (!e && !s.terms) s.terms = analyse_query(c, text, s.n, text_language(text, s.n), &s.term_count, &only_stop);
+        if (!e && !s.terms) s.terms = analyse_query(c, s.text, s.n, text_language(s.text, s.n), &s.term_count, &only_stop);
     }
     span = span_begin(c, "search");
     int64_t outer = call_stage_begin(c, CALL_SEARCH, 0);
@@ -378,7 +401,7 @@ static enum err first_stage(struct call *c, const char *text, const struct searc
     span_end(c, span);
     if (e) goto out;
     if (info) *info = (struct search_info){ .strategy = s.strategy, .model = s.vector || cached ? shown_model(c, s.model) : NULL, .cached = cached,
-                                            .candidates = s.candidates };
+                                            .candidates = s.candidates, .corrected = s.text == s.asked ? NULL : s.text };
     observe(&s, start);
 out:
     search_store_end(&r);
@@ -395,7 +418,7 @@ enum err search_text(struct call *c, const char *text, const struct search_opts 
     int n = 0, k = o->k ? o->k : 5;
     wide.k = rerank_depth(o);
     enum err e = first_stage(c, text, &wide, &p, &n, &how);
-    if (!e) e = rerank_passages(c, text, o, p, n, &how);
+    if (!e) e = rerank_passages(c, how.corrected ? how.corrected : text, o, p, n, &how);
     if (e) return e;
     *out = p;
     if (o->top > 0 && o->top < k) k = o->top;

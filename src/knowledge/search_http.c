@@ -29,7 +29,8 @@ static enum err post_search(struct req *r)
 {
     struct call *c = &r->call;
     struct search_opts o = { .k = (int)json_get_int(r->json, "k", 5), .filter = json_object_get(r->json, "filter_metadata"),
-                             .threshold = (float)json_get_real(r->json, "threshold", 0) };
+                             .threshold = (float)json_get_real(r->json, "threshold", 0),
+                             .as_written = json_is_true(json_object_get(r->json, "as_written")) };
     struct passage *p = NULL;
     struct search_info info;
     int n = 0;
@@ -67,6 +68,7 @@ static enum err post_search(struct req *r)
     json_end(j);
     json_put_text(j, "strategy", info.strategy);
     search_rerank_put(j, &info.rerank);
+    if (info.corrected) json_put_text(j, "corrected", info.corrected);
     json_put_degraded(j, c->degrades, c->degrade_count);
     json_end(j);
     return OK;

@@ -350,6 +350,56 @@ static void the_best_passages_refine_the_semantic_leg_and_nothing_that_is_shown(
     for (int i = 0; i < n; i++) assert_float_equal(p[i].score_semantic, p[i].score_cos, 0);
 }
 
+static void a_misspelt_word_is_put_right_by_the_material_and_said(void **s)
+{
+    (void)s;
+    handbook();
+    static const struct { const char *asked, *meant, *found; } rows[] = {
+        { "protien per day", "protein per day", "protein" },
+        { "how to do a sqat", "how to do a squat", "squat" },
+    };
+    for (int i = 0; i < 2; i++)
+        for (int again = 0; again < 2; again++) {
+            search(rows[i].asked, (struct search_opts){ 0 });
+            assert_string_equal(info.corrected, rows[i].meant);
+            assert_string_equal(p[0].document_id, rows[i].found);
+            assert_int_equal(info.cached, again);
+            assert_true(p[0].rank_keyword > 0);
+        }
+    search("protein per day", (struct search_opts){ 0 });
+    assert_null(info.corrected);
+    search("protien", (struct search_opts){ .mode = SEARCH_KEYWORD, .as_written = true });
+    assert_null(info.corrected);
+    assert_int_equal(n, 0);
+}
+
+static void what_may_not_be_a_slip_stays_as_it_was_typed(void **s)
+{
+    (void)s;
+    handbook();
+    static const char *const asked[] = {
+        "is Protien a name?", "protien7", "write to protien@example.com", "www.protien.com", "sqt", "que es la protiena",
+        "cuantas protienas como al dia", "xqzwv", "slept", "prot\xc3\xadin\xff", "protien's", "...", "5x5 1RM",
+    };
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        search(asked[i], (struct search_opts){ .mode = SEARCH_KEYWORD });
+        if (info.corrected) print_error("%s: %s\n", asked[i], info.corrected);
+        assert_null(info.corrected);
+    }
+}
+
+static void a_word_of_another_user_is_not_offered_RAG_026(void **s)
+{
+    (void)s;
+    handbook();
+    put("secret", "", "My physiotherapist treats the tendonitis of my elbow.", "anna", "goal", NULL);
+    search("physiotherpaist advice", (struct search_opts){ .user_id = "anna" });
+    assert_string_equal(info.corrected, "physiotherapist advice");
+    search("physiotherpaist advice", (struct search_opts){ .user_id = "bert" });
+    assert_null(info.corrected);
+    assert_int_equal(rank_of("secret"), 0);
+}
+
 static void vectors_of_two_models_are_never_compared_RAG_014(void **s)
 {
     (void)s;
@@ -723,6 +773,9 @@ int main(void)
         T(a_threshold_changes_the_count_and_unrelated_questions_find_nothing_RAG_018_CRE_027),
         T(hybrid_is_the_formula_over_both_legs_RAG_020),
         T(the_best_passages_refine_the_semantic_leg_and_nothing_that_is_shown),
+        T(a_misspelt_word_is_put_right_by_the_material_and_said),
+        T(what_may_not_be_a_slip_stays_as_it_was_typed),
+        T(a_word_of_another_user_is_not_offered_RAG_026),
         T(vectors_of_two_models_are_never_compared_RAG_014),
         T(a_later_vector_of_a_chunk_replaces_the_first),
         T(the_same_text_is_embedded_once_until_it_expires_RAG_023),
