@@ -93,6 +93,7 @@ static const char search_schema[] =
     "\"filter_metadata\":{\"type\":\"object\",\"description\":\"Equality on document metadata; a list means any of\"},"
     "\"mode\":{\"type\":\"string\",\"enum\":[\"hybrid\",\"semantic\",\"keyword\"],\"default\":\"hybrid\"},"
     "\"threshold\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0},"
+    "\"as_written\":{\"type\":\"boolean\",\"default\":false,\"description\":\"Do not put misspelt words right\"},"
     DEADLINE_MEMBERS ","
     SEARCH_RERANK_MEMBER ",\"creator_id\":{\"type\":\"string\",\"description\":\"Must be the token's\"}}}";
 
