@@ -55,13 +55,14 @@ static void map_text(struct call *c, const char *p, size_t n)
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
+    static const char        sample[] = "An abc\u00e9 <m> \u00a0x <s>";
     static struct tokenizer *t;
     struct call              c;
     struct tokenizer        *own = NULL;
     call_init(&c);
     if (!t) require(tokenizer_read(&c, small, sizeof small - 1, &t) == OK);
     if (size && data[0] == 'j') {
-        if (!tokenizer_read(&c, (const char *)data + 1, size - 1, &own)) cut(own, "An abc\u00e9 <m> \u00a0x <s>", 22);
+        if (!tokenizer_read(&c, (const char *)data + 1, size - 1, &own)) cut(own, sample, sizeof sample - 1);
         tokenizer_free(own);
     } else if (size && data[0] == 'm') {
         map_text(&c, (const char *)data + 1, size - 1);
