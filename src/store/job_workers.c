@@ -331,6 +331,11 @@ static void look_at_hints(void)
     static char names[AT_ONCE][LIMIT_ID_BYTES + 1];
     char path[4200];
     int n = 0, len = snprintf(path, sizeof path, "%s/wake", store_dir());
+    /* A process died and left no hint: what it ran, and what only it knew was queued, may be anybody's. */
+    owner_bury();
+    snprintf(path + len, sizeof path - (size_t)len, "/.all");
+    if (!unlink(path)) look_at_all();
+    path[len] = 0;
     DIR *d = opendir(path);
     if (!d) return;
     for (struct dirent *f; n < AT_ONCE && (f = readdir(d));)

@@ -46,15 +46,27 @@ bool owner_alive(const char *name)
     return !dead(path);
 }
 
-static void remove_dead(void)
+static void leave_word(void)
 {
     char path[PATH_BYTES];
+    int n = snprintf(path, sizeof path, "%s/wake", store_dir());
+    mkdir(path, 0700);
+    snprintf(path + n, sizeof path - (size_t)n, "/.all");
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) close(fd);
+}
+
+void owner_bury(void)
+{
+    char path[PATH_BYTES];
+    bool any = false;
     snprintf(path, sizeof path, "%s/run", store_dir());
     DIR *d = opendir(path);
     if (!d) return;
     for (struct dirent *f; (f = readdir(d));)
-        if (path_of(f->d_name, path)) dead(path);
+        if (path_of(f->d_name, path) && !(held >= 0 && !strcmp(f->d_name, mark)) && dead(path)) any = true;
     closedir(d);
+    if (any) leave_word();
 }
 
 enum err owner_open(struct call *c)
@@ -63,7 +75,7 @@ enum err owner_open(struct call *c)
     if (held >= 0) return OK;
     snprintf(path, sizeof path, "%s/run", store_dir());
     if (mkdir(path, 0700) && errno != EEXIST) return fail(c, ERR_IO, "cannot create %s: %s", path, strerror(errno));
-    remove_dead();
+    owner_bury();
     snprintf(mark, sizeof mark, "%ld-%s", (long)getpid(), id_new("own", id));
     if (!path_of(mark, path)) return fail(c, ERR_IO, "the path of the data folder is too long");
     /* Locked under a name nobody looks for, then named: a mark is never seen unlocked while its process lives. */

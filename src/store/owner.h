@@ -8,5 +8,7 @@
 MUST_CHECK enum err owner_open(struct call *c);       /* after store_open; removes the marks of the dead */
 void        owner_close(void);
 const char *owner_mark(void);                          /* "4711-own_01J…"; "" when closed */
+/* Removes the marks of the dead and, when there was one, leaves wake/.all for the servers: what it ran is to be looked for. */
+void        owner_bury(void);
 bool        owner_alive(const char *mark);             /* of any process; unsure counts as alive */
 #endif
