@@ -8,7 +8,6 @@ folder is gone, a folder with other content, a cancelled change, the command lin
 
 usage: model_change.py CHIRON [SEED]
 """
-import array
 import json
 import os
 import random
@@ -17,7 +16,6 @@ import shutil
 import signal
 import socket
 import sqlite3
-import struct
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,7 @@ import time
 import urllib.error
 import urllib.request
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = ("squat press row hinge carry plank walk sleep protein fibre water rest week set repetition load tempo pain knee shoulder "
          "breathe slowly heavier lighter every morning before after training with patience marathon shoes bought rope zebra").split()
 DEADLINE_S = 240
@@ -34,64 +33,15 @@ DEADLINE_S = 240
 # ---- models ----
 
 def write_model(folder, hidden, layers, seed):
-    """A BERT encoder whose numbers repeat one random block at shifting places: quick to make, and no two layers are equal."""
-    rng = random.Random(seed)
-    block = array.array("f", (rng.gauss(0, 0.08) for _ in range(8191)))
-    ring = (block + block).tobytes()
+    """Random weights, and a vocabulary that knows the words used here."""
     vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + [chr(c) for c in range(33, 127) if not chr(c).isupper()]
     vocab += ["##" + v for v in vocab[5:]] + [w for w in WORDS if w not in vocab]
-    inner, heads = hidden * 2, hidden // 32
-    tensors, at = {}, 0
-
-    def put(name, *shape, fill=None):
-        nonlocal at
-        n = 1
-        for d in shape:
-            n *= d
-        if fill is None:
-            start, data = rng.randrange(8191) * 4, b""
-            while len(data) < n * 4:
-                data += ring[start:start + 8191 * 4]
-            data = data[:n * 4]
-        else:
-            data = array.array("f", [fill] * n).tobytes()
-        tensors[name] = (list(shape), at, data)
-        at += n * 4
-
-    def linear(name, rows, columns):
-        put(name + ".weight", rows, columns)
-        put(name + ".bias", rows, fill=0.0)
-
-    def norm(name):
-        put(name + ".weight", hidden, fill=1.0)
-        put(name + ".bias", hidden, fill=0.0)
-
-    put("embeddings.word_embeddings.weight", len(vocab), hidden)
-    put("embeddings.position_embeddings.weight", 512, hidden)
-    put("embeddings.token_type_embeddings.weight", 2, hidden)
-    norm("embeddings.LayerNorm")
-    for i in range(layers):
-        p = "encoder.layer.%d." % i
-        for part in ("query", "key", "value"):
-            linear(p + "attention.self." + part, hidden, hidden)
-        linear(p + "attention.output.dense", hidden, hidden)
-        norm(p + "attention.output.LayerNorm")
-        linear(p + "intermediate.dense", inner, hidden)
-        linear(p + "output.dense", hidden, inner)
-        norm(p + "output.LayerNorm")
-    head = json.dumps({k: {"dtype": "F32", "shape": s, "data_offsets": [a, a + len(d)]} for k, (s, a, d) in tensors.items()}).encode()
-    head += b" " * (-len(head) % 8)
-    os.makedirs(folder, exist_ok=True)
-    with open(folder + "/model.safetensors", "wb") as f:
-        f.write(struct.pack("<Q", len(head)) + head)
-        for _, _, d in tensors.values():
-            f.write(d)
-    with open(folder + "/vocab.txt", "w") as f:
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as f:
         f.write("\n".join(vocab) + "\n")
-    with open(folder + "/config.json", "w") as f:
-        json.dump({"architectures": ["BertModel"], "model_type": "bert", "hidden_size": hidden, "num_hidden_layers": layers,
-                   "num_attention_heads": heads, "intermediate_size": inner, "max_position_embeddings": 512, "vocab_size": len(vocab),
-                   "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu"}, f)
+        f.flush()
+        subprocess.run([sys.executable, os.path.join(HERE, "..", "..", "tools", "random_model.py"), "--kind", "embedder", "--shape", "tiny",
+                        "--hidden", str(hidden), "--layers", str(layers), "--heads", str(hidden // 32), "--inner", str(hidden * 2),
+                        "--vocab", f.name, "--seed", str(seed), folder], check=True, stdout=subprocess.DEVNULL)
 
 
 # ---- the product ----
