@@ -232,6 +232,7 @@ static enum err read_lengths_and_letters(struct call *c, const char *folder, str
     e = read_object(c, folder, "tokenizer_config.json", &o);
     if (e) return e;
     if (!said) read_length(o, "model_max_length", &k->max_tokens);
+    k->letters_said = json_object_get(o, "do_lower_case") || lower_first;
     k->lower_case = json_get_bool(o, "do_lower_case", true) || lower_first;
     k->strip_accents = json_get_bool(o, "strip_accents", json_get_bool(o, "do_lower_case", true));
     k->split_chinese = json_get_bool(o, "tokenize_chinese_chars", true);

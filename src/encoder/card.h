@@ -17,6 +17,7 @@ struct card {
     bool  normalised;                /* the folder makes unit vectors itself; the product's are unit in either case */
     int   max_tokens;                /* of a text with its special tokens; 2 at least, at most positions */
     bool  lower_case, strip_accents, split_chinese;   /* what WordPiece does to letters first */
+    bool  letters_said;              /* tokenizer_config.json says so; else tokenizer.json may */
     char  prefix[ENCODER_KINDS][CARD_PREFIX_BYTES];   /* by enum encoder_kind; "" when there is none */
 };
 

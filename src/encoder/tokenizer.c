@@ -76,7 +76,8 @@ enum err tokenizer_load(struct call *c, const char *folder, const struct card *c
     }
     mapped_close(&m);
     if (e) return e;
-    if (t->words) wordpiece_letters(t->words, card->lower_case, card->strip_accents, card->split_chinese);
+    /* A vocab.txt says nothing of letters; tokenizer.json does, and tokenizer_config.json is stronger. */
+    if (w || (t->words && card->letters_said)) wordpiece_letters(t->words, card->lower_case, card->strip_accents, card->split_chinese);
     *out = t;
     return OK;
 }

@@ -18,7 +18,7 @@ struct tokenizer_frame {
 
 /* From folder/vocab.txt, else folder/tokenizer.json. ERR_NOT_FOUND: neither; ERR_CORRUPT names what is wrong. */
 MUST_CHECK enum err tokenizer_load(struct call *c, const char *folder, const struct card *card, struct tokenizer **out);
-/* From the bytes of a tokenizer.json; WordPiece is then uncased. */
+/* From the bytes of a tokenizer.json. */
 MUST_CHECK enum err tokenizer_read(struct call *c, const char *text, size_t n, struct tokenizer **out);
 struct tokenizer *tokenizer_of_words(struct wordpiece *w);   /* takes w */
 void tokenizer_free(struct tokenizer *t);                    /* NULL allowed */

@@ -125,6 +125,20 @@ static enum err has_all(struct call *c, const struct wordpiece *w, int most)
     return OK;
 }
 
+/* What is not said is as BERT has it. */
+static enum err read_letters(struct call *c, const json_t *root, struct bertchars_letters *out)
+{
+    const json_t *normalizer = json_object_get(root, "normalizer"), *words = json_object_get(root, "pre_tokenizer");
+    const char   *type = json_get_text(normalizer, "type", "BertNormalizer"), *cut = json_get_text(words, "type", "BertPreTokenizer"),
+               *continued = json_get_text(json_object_get(root, "model"), "continuing_subword_prefix", "##");
+    if (strcmp(type, "BertNormalizer")) return fail(c, ERR_CORRUPT, "tokenizer.json: the normalizer %.60s is not known for WordPiece", type);
+    if (strcmp(cut, "BertPreTokenizer")) return fail(c, ERR_CORRUPT, "tokenizer.json: the pre-tokenizer %.60s is not known for WordPiece", cut);
+    if (strcmp(continued, "##")) return fail(c, ERR_CORRUPT, "tokenizer.json: pieces inside a word begin with %.20s, not ##", continued);
+    bool lower = json_get_bool(normalizer, "lowercase", true);
+    *out = (struct bertchars_letters){ lower, json_get_bool(normalizer, "strip_accents", lower), json_get_bool(normalizer, "handle_chinese_chars", true) };
+    return OK;
+}
+
 enum err wordpiece_read(struct call *c, const json_t *root, size_t n, struct wordpiece **out)
 {
     json_t     *vocab = json_object_get(json_object_get(root, "model"), "vocab"), *value;
@@ -133,8 +147,12 @@ enum err wordpiece_read(struct call *c, const json_t *root, size_t n, struct wor
     enum err    e = OK;
     if (!json_is_object(vocab)) return fail(c, ERR_CORRUPT, "tokenizer.json: no WordPiece vocabulary");
     if (n > VOCAB_BYTES) return fail(c, ERR_CORRUPT, "tokenizer.json: over %d bytes", VOCAB_BYTES);
+    struct bertchars_letters letters;
+    e = read_letters(c, root, &letters);
+    if (e) return e;
     size_t            tokens = json_object_size(vocab);
     struct wordpiece *w = with_room(n);
+    w->letters = letters;
     char             *taken = calloc(tokens + 1, 1);
     if (!taken) abort();
     json_object_foreach(vocab, key, value) {

@@ -14,7 +14,7 @@
  * a token twice, a token over 255 bytes, more than a million tokens. */
 MUST_CHECK enum err wordpiece_parse(struct call *c, const char *vocab, size_t n, struct wordpiece **out);
 /* From a tokenizer.json of n bytes whose model is WordPiece. ERR_CORRUPT also: ids that are not 0 to one less than the number
- * of tokens. */
+ * of tokens, a normalizer, pre-tokenizer or prefix of pieces that BERT's is not. What it says of letters holds. */
 MUST_CHECK enum err wordpiece_read(struct call *c, const json_t *root, size_t n, struct wordpiece **out);
 void wordpiece_letters(struct wordpiece *w, bool lower_case, bool strip_accents, bool split_chinese);   /* all true before */
 void wordpiece_free(struct wordpiece *w);           /* NULL allowed */

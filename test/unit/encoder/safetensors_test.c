@@ -262,6 +262,78 @@ static void a_model_that_is_not_what_its_config_says_is_refused(void **s)
     load_says("too short");
 }
 
+/* The small model's file, to be damaged; n bytes of it. */
+static unsigned char *whole(size_t *n)
+{
+    char path[256];
+    put_config(32, 1);
+    put_model(NULL, 0);
+    snprintf(path, sizeof path, "%s/model.safetensors", place);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    unsigned char *p = calloc(1, 1 << 20);
+    *n = fread(p, 1, 1 << 20, f);
+    fclose(f);
+    return p;
+}
+
+static void damaged_files_are_refused_with_words(void **s)
+{
+    (void)s;
+    static const struct {
+        const char *what, *words;
+        int64_t     cut;         /* bytes off the end; negative: more of them */
+        int64_t     at;          /* bytes overwritten there with `with`; -1: none */
+        const char *with;
+    } rows[] = {
+        { "cut by a byte", "outside the file", 1, -1, NULL },
+        { "cut in the header", "header", 60000, -1, NULL },
+        { "a tail too much", "end", -8, -1, NULL },
+        { "empty", "too short", 1 << 20, -1, NULL },
+        { "a header of the whole file", "header", 0, 0, "\xff\xff\x00\x00\x00\x00\x00\x7f" },
+        { "a header that is no JSON", "JSON", 0, 8, "[[[[" },
+        { "another type of number", "F65", 0, -2, "F65" },
+        { "a name that is not known", "word_embeddings", 0, -3, "embeddings.w0rd" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t         n;
+        unsigned char *p = whole(&n), *at = NULL;
+        size_t         to = rows[i].cut > (int64_t)n ? 0 : (size_t)((int64_t)n - rows[i].cut);
+        if (rows[i].at >= 0) at = p + rows[i].at;
+        if (rows[i].at == -2) at = (unsigned char *)strstr((char *)p + 8, "F32");
+        if (rows[i].at == -3) at = (unsigned char *)strstr((char *)p + 8, "embeddings.word");
+        if (at) memcpy(at, rows[i].with, rows[i].at == 0 ? 8 : strlen(rows[i].with));
+        put_file("model.safetensors", p, to);
+        struct encoder *e = NULL;
+        call_forgive(&c);
+        enum err r = encoder_load(&c, place, ENCODER_F32, &e);
+        if (r != ERR_CORRUPT || !strstr(c.err_text, rows[i].words)) print_error("%s: %d \"%s\"\n", rows[i].what, (int)r, c.err_text);
+        assert_int_equal(r, ERR_CORRUPT);
+        assert_non_null(strstr(c.err_text, rows[i].words));
+        assert_null(e);
+        free(p);
+    }
+}
+
+static void every_number_of_a_file_may_be_the_wrong_one(void **s)
+{
+    (void)s;
+    size_t         n;
+    unsigned char *p = whole(&n);
+    /* All of them NaN, then a single one anywhere. */
+    for (size_t at = 8 + 4096; at + 4 <= n; at += 4) memcpy(p + at, "\x00\x00\xc0\x7f", 4);
+    put_file("model.safetensors", p, n);
+    load_says("NaN");
+    free(p);
+    for (size_t at = 8 + 4096; at + 4 <= n; at += 4 * 997) {
+        p = whole(&n);
+        memcpy(p + at, "\x00\x00\x80\xff", 4);
+        put_file("model.safetensors", p, n);
+        load_says("infinite");
+        free(p);
+    }
+}
+
 static void a_missing_file_is_named(void **s)
 {
     (void)s;
@@ -286,6 +358,8 @@ int main(void)
         cmocka_unit_test(a_small_model_loads_and_embeds),
         cmocka_unit_test(nan_and_infinity_anywhere_are_refused),
         cmocka_unit_test(a_model_that_is_not_what_its_config_says_is_refused),
+        cmocka_unit_test(damaged_files_are_refused_with_words),
+        cmocka_unit_test(every_number_of_a_file_may_be_the_wrong_one),
         cmocka_unit_test(a_missing_file_is_named),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

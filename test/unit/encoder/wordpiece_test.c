@@ -205,6 +205,40 @@ static void ids_in_tokenizer_json_are_without_gaps_and_twins(void **s)
     call_forgive(&c);
 }
 
+static void tokenizer_json_says_what_happens_to_letters(void **s)
+{
+    (void)s;
+    static const char vocab[] = "\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"Run\":3,\"run\":4}";
+    static const struct {
+        const char *before, *in_model, *words;   /* words: NULL when it is good */
+        int32_t     id;
+    } cases[] = {
+        { "\"normalizer\":null,\"pre_tokenizer\":null,", "", NULL, 4 },
+        { "\"normalizer\":{\"type\":\"BertNormalizer\",\"lowercase\":false},", "", NULL, 3 },
+        { "\"normalizer\":{\"type\":\"BertNormalizer\",\"lowercase\":true},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},", "", NULL, 4 },
+        { "\"normalizer\":{\"type\":\"Lowercase\"},", "", "the normalizer Lowercase", 0 },
+        { "\"pre_tokenizer\":{\"type\":\"Whitespace\"},", "", "the pre-tokenizer Whitespace", 0 },
+        { "", ",\"continuing_subword_prefix\":\"@@\"", "begin with @@", 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char              text[500], model[300];
+        int32_t           id = -1;
+        struct tokenizer *t = NULL;
+        snprintf(model, sizeof model, "%s%s}", vocab, cases[i].in_model);
+        snprintf(text, sizeof text, "{%s%s}", cases[i].before, model);
+        call_forgive(&c);
+        assert_int_equal(tokenizer_read(&c, text, strlen(text), &t), cases[i].words ? ERR_CORRUPT : OK);
+        if (cases[i].words) {
+            assert_non_null(strstr(c.err_text, cases[i].words));
+            continue;
+        }
+        assert_int_equal(tokenizer_ids(t, "Run", 3, &id, 1), 1);
+        assert_int_equal(id, cases[i].id);
+        tokenizer_free(t);
+    }
+    call_forgive(&c);
+}
+
 static void ten_million_lines_are_refused_by_their_number(void **s)
 {
     (void)s;
@@ -228,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cased_model_keeps_its_letters),
         cmocka_unit_test(ids_in_tokenizer_json_are_without_gaps_and_twins),
+        cmocka_unit_test(tokenizer_json_says_what_happens_to_letters),
         cmocka_unit_test(ten_million_lines_are_refused_by_their_number),
         cmocka_unit_test(every_kept_case_has_the_reference_ids),
         cmocka_unit_test(every_row_of_the_shared_reference_has_equal_ids),
