@@ -53,11 +53,12 @@ struct plan {
     bool             failed;
 };
 
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, running;
 static void on_signal(int sig)
 {
     (void)sig;
     stopped = 1;
+    if (running) kill(running, SIGTERM);
 }
 
 /* ---- showing ---- */
@@ -118,6 +119,7 @@ static int child(struct plan *p, const struct part *part, struct bench *b)
     struct verb_args a = p->a;
     char             number[16];
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    running = 0;
     a.data = b->dir;
     b->v = &v;
     snprintf(number, sizeof number, "%d", b->threads);
@@ -173,11 +175,13 @@ static void run_child(struct plan *p, const struct part *part, struct bench b)
         fflush(stdout);
         _exit(code);
     }
+    running = pid > 0 ? pid : 0;
     close(ends[1]);
     FILE *from = fdopen(ends[0], "r");
     if (from) read_rows(p, from);
     if (from) fclose(from);
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    running = 0;
     if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) p->failed = true;
     if (pid > 0 && WIFSIGNALED(status)) fprintf(stderr, "chiron bench: %s ended by signal %d\n", part->group, WTERMSIG(status));
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -51,6 +51,7 @@ enum err bench_ingest(struct bench *b)
 {
     struct call         *c = &b->v->call;
     struct bench_samples s;
+    if (!bench_wants(b, "demo")) return OK;
     double               chunks = 0, cpu = bench_cpu(), from = bench_now();
     enum err             e = bench_demo_load(c);
     bench_samples_init(&s, 1);
@@ -149,6 +150,7 @@ static void *read_in(void *arg)
 
 enum err bench_busy(struct bench *b)
 {
+    if (!bench_wants(b, "query_meanwhile")) return OK;
     struct call   *c = &b->v->call;
     struct reading r = { .b = b };
     enum err       e = bench_demo_load(c);

@@ -160,11 +160,6 @@ static enum err without_model(struct call *c, int i, void *arg)
     return rerank_hybrid(c, query, p->text, PAIRS, scores, &method);
 }
 
-static enum encoder_precision form_of(const char *precision)
-{
-    return strcmp(precision, "f32") ? ENCODER_BF16 : ENCODER_F32;
-}
-
 enum err bench_rerank(struct bench *b)
 {
     struct call       *c = &b->v->call;
@@ -177,16 +172,18 @@ enum err bench_rerank(struct bench *b)
         p.text[i] = cut(c, encoder_tokenizer(encoder_default()), p.query,
                         arena_printf(&c->mem, "%s %s", chunk[2 * i % n], chunk[(2 * i + 1) % n]));
     if (!e) e = make_model(c, folder);
-    if (!e) e = reranker_load(c, folder, form_of(b->precision), &p.r);
+    enum encoder_precision form = ENCODER_AUTO;
+    if (!e) e = encoder_precision_parse(c, b->precision, &form);
+    if (!e) e = reranker_load(c, folder, form, &p.r);
     if (!e) e = score(c, 0, &p);
     struct bench_row row = { .group = "rerank", .name = "cross_encoder", .threads = b->threads, .per = "pairs", .things = PAIRS, .extra = p.tokens,
                              .extra_name = "tokens", .ids = "RAG-033" };
-    if (!e) {
+    if (!e && bench_wants(b, row.name)) {
         row.precision = reranker_precision_used(p.r);
         e = bench_measure(b, &row, score, &p, NULL);
     }
     reranker_free(p.r);
-    if (!e && b->threads == 1) {
+    if (!e && b->threads == 1 && bench_wants(b, "hybrid_score")) {
         struct bench_row hybrid = { .group = "rerank", .name = "hybrid_score", .precision = encoder_precision_used(encoder_default()),
                                     .threads = b->threads, .per = "pairs", .things = PAIRS };
         e = bench_measure(b, &hybrid, without_model, &p, NULL);

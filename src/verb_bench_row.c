@@ -106,6 +106,7 @@ void bench_put(struct bench *b, const struct bench_row *r, struct bench_samples 
         put_number(&j, "per_second_best", least > 0 ? r->things * 1000 / least : 0);
     }
     put_number(&j, "cpu_ms_per_call", s->n ? s->cpu_s * 1000 / s->n : 0);
+    if (r->work > 0) put_number(&j, "work_per_thing", r->work / r->things);
     if (r->work > 0 && r->limit > 0 && median > 0) {
         put_number(&j, "limit_per_second", r->limit);
         put_number(&j, "share_of_limit", r->work * 1000 / median / r->limit);

@@ -78,6 +78,7 @@ static double recall(const struct scan *s)
 
 enum err bench_scan(struct bench *b)
 {
+    if (!bench_wants(b, "scan")) return OK;
     struct scan s = { .v = vectors_new(DIM), .count = (uint32_t)b->rows };
     float      *block = malloc(sizeof *block * BLOCK * DIM);
     s.questions = malloc(sizeof *s.questions * QUESTIONS * DIM);
@@ -134,6 +135,9 @@ enum err bench_search(struct bench *b)
         return fail(&b->v->call, ERR_INVALID, "search rows are made for %d dimensions, %s has %d", DIM,
                     encoder_name(encoder_default()), encoder_dim(encoder_default()));
     struct call  *c = &b->v->call;
+    bool          wanted = false;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) wanted = wanted || bench_wants(b, modes[i].name);
+    if (!wanted) return OK;
     struct sample made = { .chunks = b->rows, .model = encoder_name(encoder_default()), .dim = DIM, .seed = 7 };
     bool          created = false;
     double        from = bench_now();
@@ -143,6 +147,7 @@ enum err bench_search(struct bench *b)
     tenant_release(c);
     if (!e) bench_note(b, "search", "%lld passages written in %.1f s", (long long)b->rows, bench_now() - from);
     for (size_t i = 0; i < sizeof modes / sizeof *modes && !e; i++) {
+        if (!bench_wants(b, modes[i].name)) continue;
         struct ask       a = { modes[i].mode, made, b->seed };
         struct bench_row row = { .group = "search", .name = modes[i].name, .rows = b->rows, .clients = 1, .per = "queries", .things = 1,
                                  .precision = encoder_precision_used(encoder_default()), .extra = resident_mib(),
