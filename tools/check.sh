@@ -101,5 +101,6 @@ check "man page and completions name every verb and flag" verbs_documented
 check ".env.example names every setting" settings_documented
 check "links in the documents lead somewhere" links
 check "no path of somebody's machine" foreign_paths
+if [ -e bench/results.json ]; then check "RESULTS.md, its plots and README's figures are those of bench/results.json" python3 -B bench/report.py --check; fi
 if [ "$failures" = 0 ]; then echo "all checks passed"; else echo "$failures checks failed"; fi
 [ "$failures" = 0 ]

