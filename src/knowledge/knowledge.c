@@ -16,7 +16,7 @@ const struct setting knowledge_settings[] = {
     { "KNOWLEDGE_INDEX_MIB", "2048", "memory for vectors of all creators, MiB; the least recently used creator goes first",
       SETTING_INT, 1, LIMIT_INDEX_BYTES / MIB },
     { "KNOWLEDGE_QUERY_CACHE", "4096", "results of searches kept in this process", SETTING_INT, 1, 1000000 },
-    { "KNOWLEDGE_FEEDBACK", "4", "passages of a hybrid search's first ranking that refine its second; 0: none", SETTING_INT, 0, 20 },
+    { "KNOWLEDGE_FEEDBACK", "2", "passages of a hybrid search's first ranking that refine its second; 0: none", SETTING_INT, 0, 20 },
     { "KNOWLEDGE_EMBEDDING_CACHE", "8192", "embeddings of texts kept in this process", SETTING_INT, 1, 1000000 },
     { "KNOWLEDGE_MASK_PII", "user", "mask addresses and numbers of persons before text is stored and embedded: user (a user's own "
       "content), all, none", 0, 0, 0 },
