@@ -66,8 +66,8 @@ void cover_judge(const struct evidence *ev, struct cover *out)
     else if (!ev->vector)
         z = -4.0f + 6.0f * k.words_best - 1.5f * k.unknown;
     else
-        z = -8.27f + 3.58f * k.cos_passage + 1.37f * k.cos_sentence + 2.95f * k.words_best + 0.61f * k.words_sentence + 0.61f * k.words_found
-            + 2.58f * k.stands_out + 4.09f * k.sentence_out + 0.66f * k.section + 3.81f * k.relevance - 0.77f * k.unknown;
+        z = -7.85f + 3.94f * k.cos_passage + 1.09f * k.cos_sentence + 2.34f * k.words_best + 0.67f * k.words_sentence + 0.79f * k.words_found
+            + 2.79f * k.stands_out + 3.86f * k.sentence_out + 0.13f * k.section + 4.20f * k.relevance - 1.11f * k.unknown;
     k.probability = 1.0f / (1.0f + expf(-z));
     *out = k;
 }
