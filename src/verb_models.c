@@ -303,6 +303,14 @@ static int check_pull(const struct verb_args *a, const char *sha256, const char 
     return VERB_GO;
 }
 
+/* What is stored gets this model's vectors; a server goes by its own setting, so it has to be told as well. */
+static enum err use(struct verb_env *v, const char *name)
+{
+    enum err e = verb_reindex_run(v, NULL, false);
+    if (!e) fprintf(stderr, "chiron models: a server on this folder needs ENCODER_MODEL=%s, or it changes back\n", name);
+    return e;
+}
+
 int verb_models(int argc, char **argv)
 {
     const char            *sha256 = NULL, *as = NULL;
@@ -312,26 +320,30 @@ int verb_models(int argc, char **argv)
         { 0 },
     };
     struct verb_args a;
-    int              code = verb_read(argc, argv, "list | verify [NAME] | pull NAME|URL | remove NAME",
+    int              code = verb_read(argc, argv, "list | verify [NAME] | pull NAME|URL | use NAME | remove NAME",
                                       "chiron models list\n"
                                       "chiron models pull snowflake-arctic-embed-xs\n"
                                       "chiron models verify all-MiniLM-L6-v2\n"
+                                      "chiron models use snowflake-arctic-embed-xs\n"
                                       "chiron models pull https://example.org/my-model --sha256 6a1f...\n"
                                       "chiron models pull https://example.org/my-model.zip --sha256 6a1f... --name my-model\n"
                                       "chiron models remove my-model\n",
                                       flags, &a);
     if (code != VERB_GO) return code;
     const char *what = a.count ? a.words[0] : "";
-    bool listing = !strcmp(what, "list"), verifying = !strcmp(what, "verify"), fetching = !strcmp(what, "pull"), removing = !strcmp(what, "remove");
-    if (!listing && !verifying && !fetching && !removing) return verb_usage(&a, "list, verify, pull or remove is needed");
+    bool listing = !strcmp(what, "list"), verifying = !strcmp(what, "verify"), fetching = !strcmp(what, "pull"), removing = !strcmp(what, "remove"),
+         using = !strcmp(what, "use");
+    if (!listing && !verifying && !fetching && !removing && !using) return verb_usage(&a, "list, verify, pull, use or remove is needed");
     if (a.count > (listing ? 1 : 2)) return verb_usage(&a, "it takes no \"%.60s\"", a.words[a.count - 1]);
     if (fetching) code = check_pull(&a, sha256, as);
     else if (sha256 || as) code = verb_usage(&a, "--sha256 and --name are for pull");
-    if (removing && (a.count != 2 || !id_valid(a.words[1]))) code = verb_usage(&a, "remove needs the NAME of a model");
+    if ((removing || using) && (a.count != 2 || !id_valid(a.words[1]))) code = verb_usage(&a, "%s needs the NAME of a model", what);
     if (code != VERB_GO) return code;
     struct verb_env v;
-    enum err        e = verb_open(&v, &a, VERB_CONF, NULL);
-    if (!e && listing) e = list(&v);
+    if (using) conf_set("ENCODER_MODEL", a.words[1]);
+    enum err        e = verb_open(&v, &a, using ? VERB_KNOWLEDGE : VERB_CONF, NULL);
+    if (!e && using) e = use(&v, a.words[1]);
+    else if (!e && listing) e = list(&v);
     else if (!e && verifying) e = verify(&v, a.count > 1 ? a.words[1] : NULL);
     else if (!e && fetching) e = pull(&v, a.words[1], sha256, as);
     else if (!e) e = remove_model(&v, a.words[1]);

@@ -3,7 +3,7 @@
 _chiron() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} flags=
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "serve ingest search ask why embed rerank eval token models backup restore doctor bench config version help" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "serve ingest search ask why embed rerank eval token models reindex backup restore doctor bench config version help" -- "$word")
         return
     fi
     case $before in
@@ -24,7 +24,8 @@ _chiron() {
     embed) flags="--jsonl --model --precision --as" ;;
     eval) flags="--documents --queries --qrels --mode --each --threads" ;;
     token) flags="--creator --user --role --hours" ;;
-    models) flags="list verify pull remove --sha256 --name" ;;
+    models) flags="list verify pull use remove --sha256 --name" ;;
+    reindex) flags="--creator --model --status" ;;
     bench) flags="--seconds --threads --precision --rows --json --only --bare --url --token --pid --clients" ;;
     esac
     case $word in

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # fish completion for chiron: put it into ~/.config/fish/completions/
-set -l verbs serve ingest search ask why embed rerank eval token models backup restore doctor bench config version
+set -l verbs serve ingest search ask why embed rerank eval token models reindex backup restore doctor bench config version
 complete -c chiron -f -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c chiron -l data -r -d 'data folder'
 complete -c chiron -s o -l output -x -a 'text json' -d 'form of the output'
@@ -35,7 +35,10 @@ complete -c chiron -n '__fish_seen_subcommand_from eval' -l queries -r
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l qrels -r
 complete -c chiron -n '__fish_seen_subcommand_from token' -l role -x -a 'owner service user'
 complete -c chiron -n '__fish_seen_subcommand_from token' -l hours -x
-complete -c chiron -n '__fish_seen_subcommand_from models' -a 'list verify pull remove'
+complete -c chiron -n '__fish_seen_subcommand_from models' -a 'list verify pull use remove'
+complete -c chiron -n '__fish_seen_subcommand_from reindex' -l creator -x
+complete -c chiron -n '__fish_seen_subcommand_from reindex' -l model -x
+complete -c chiron -n '__fish_seen_subcommand_from reindex' -l status
 complete -c chiron -n '__fish_seen_subcommand_from models' -l sha256 -x
 complete -c chiron -n '__fish_seen_subcommand_from models' -l name -x
 complete -c chiron -n '__fish_seen_subcommand_from bench' -l seconds -x

@@ -189,7 +189,7 @@ def token_for(chiron, data, creator):
 
 def chiron_run(chiron, data, models, model, *words, code=0):
     e = dict(os.environ, ENCODER_MODEL=model, ENCODER_MODEL_DIR=models, OPENAI_BASE_URL="", OPENAI_API_KEY="")
-    r = subprocess.run([chiron, words[0], "--data", data] + list(words[1:]), env=e, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    r = subprocess.run([chiron] + list(words) + ["--data", data], env=e, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     expect(r.returncode == code, "%s ended with %d: %s%s", " ".join(words), r.returncode, r.stdout, r.stderr)
     return r.stdout
 
@@ -307,6 +307,9 @@ def back_by_command(chiron, data, models):
         if c["total"]:
             expect(c["model"]["name"] == "small" and c["done"] == c["total"] and c["answers_by_meaning"], "by command: %r", c)
             whole(data, c["creator"], "small")
+    chiron_run(chiron, data, models, "small", "models", "use", "big")
+    whole(data, "one", "big")
+    chiron_run(chiron, data, models, "big", "models", "use", "small")
     # Once more: there is nothing to do, and no job is made.
     before = query(data, "one", "SELECT count(*) FROM job")
     chiron_run(chiron, data, models, "small", "reindex")
