@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_TEST_ENCODER_RANDOM_BERT_H
 #define CHIRON_TEST_ENCODER_RANDOM_BERT_H
+#include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,14 +152,17 @@ static void random_bert_write(const struct random_bert *o)
     buf_dispose(&f.data);
 }
 
+/* With what the program has put there. */
 static void random_bert_remove(const char *folder)
 {
-    static const char *const names[] = { "config.json", "vocab.txt", "model.safetensors", "tokenizer_config.json" };
-    char path[600];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    char           path[600];
+    struct dirent *one;
+    DIR           *d = opendir(folder);
+    while (d && (one = readdir(d))) {
+        snprintf(path, sizeof path, "%s/%.255s", folder, one->d_name);
         unlink(path);
     }
+    if (d) closedir(d);
     rmdir(folder);
 }
 #endif
