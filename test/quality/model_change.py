@@ -99,6 +99,8 @@ class Server:
             self.child.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             self.child.kill()
+            raise AssertionError("the server did not stop: " + self.words()[-2000:])
+        expect(self.child.returncode == 0, "the server ended with %d: %s", self.child.returncode, self.words()[-4000:])
 
 
 def prose(rng, n):
