@@ -9,6 +9,7 @@
 #include "knowledge/feedback.h"
 #include "knowledge/rerank.h"
 #include "knowledge/search.h"
+#include "knowledge/tokens.h"
 
 #define MIB (1024 * 1024)
 
@@ -59,6 +60,7 @@ enum err knowledge_open(struct call *c)
     embed_open((int)conf_int("KNOWLEDGE_EMBEDDING_CACHE"), conf_int("EMBEDDING_CACHE_TTL_SECONDS") * 1000);
     search_open((int)conf_int("KNOWLEDGE_QUERY_CACHE"), (int)conf_int("KNOWLEDGE_FEEDBACK"));
     feedback_open(4096);
+    tokens_open(16384);
     return rerank_open(c);
 }
 
@@ -70,6 +72,7 @@ void knowledge_models(const char *dir)
 void knowledge_close(void)
 {
     rerank_close();
+    tokens_close();
     feedback_close();
     search_close();
     embed_close();

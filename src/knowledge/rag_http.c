@@ -15,6 +15,7 @@
 #include "knowledge/search.h"
 #include "knowledge/search_http.h"
 #include "knowledge/search_store.h"
+#include "knowledge/tokens.h"
 
 #define CONTEXT_MIN_COSINE 0.25f   /* unrelated text lies below this with the default model; related text above */
 #define CONTEXT_WEAK_COSINE 0.22f  /* a word in common does not save what means something else altogether (CRE-027) */
@@ -239,13 +240,6 @@ static const char *const *types_of(struct call *c, const json_t *list)
     return types;
 }
 
-static int tokens_of(const char *text)
-{
-    const struct encoder *e = encoder_default();
-    size_t n = strlen(text);
-    return e ? tokenizer_spans(encoder_tokenizer(e), text, n, NULL, (int)n + 1) : (int)(n + 3) / 4;
-}
-
 /* What a search found although it means something else is no context. Without vectors there is nothing to judge by. */
 static int keep_related(struct passage *p, int n)
 {
@@ -270,7 +264,7 @@ static enum err post_query(struct req *r)
     if (e) return e;
     int span = span_begin(c, "context");
     n = keep_related(p, n);
-    for (int i = 0; i < n; i++) tokens += tokens_of(p[i].text);
+    for (int i = 0; i < n; i++) tokens += tokens_of(c, p[i].chunk_id, p[i].text);
     span_end(c, span);
     const char *query_id = feedback_begin(c, "rag", &info, p, n, tokens);
     struct json_out *j = reply_json(r, 200);
