@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "knowledge/collection_parts.h"
+#include "knowledge/index_file.h"
 #include "knowledge/search_store.h"
 
 #define NAME_SLOTS  1024u        /* grows by doubling */
@@ -127,6 +128,7 @@ static void base_release(struct base *b)
     for (int i = 0; i < COLLECTION_SEGMENTS; i++) free(b->sources[i]);
     collection_filters_free(b);
     collection_scratches_free(b);
+    index_file_close(b->file);
     pthread_mutex_destroy(&b->lock);
     free(b);
 }

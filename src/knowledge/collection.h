@@ -64,6 +64,9 @@ const uint64_t *collection_slots(struct call *c, const struct collection *col, c
 bool collection_matches(const json_t *metadata, const json_t *filter);
 
 void   collections_open(size_t max_bytes);
+/* Creators of at least so many items get an index file (knowledge/index_file.h) once nothing changed for quiet_ms; in
+ * between again when a twentieth has been added or anything taken out. 4096 and 5000 unless called. */
+void   collections_keep(uint32_t least, int64_t quiet_ms);
 void   collections_close(void);
 void   collection_forget(const char *creator_id);                    /* its data folder went or was replaced */
 /* Reads all of c's creator's index anew, beside searches that go on with what is there, and lets go of the memory of

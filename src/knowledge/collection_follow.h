@@ -15,6 +15,7 @@ struct postings;
 bool collection_untidy(const struct collection *col);
 struct postings *collection_tidy(const struct collection *col, struct postings *was[2]);
 struct collection *collection_tidied(const struct collection *col, struct postings *const was[2], struct postings *merged);
+uint32_t collection_removed(const struct collection *col);           /* items taken out that are still carried along */
 void   collection_retain(struct collection *col);
 size_t collection_bytes(const struct collection *col);
 #endif

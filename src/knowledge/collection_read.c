@@ -26,6 +26,11 @@ const struct postings *collection_run(const struct collection *col, int i)
     return i < col->run_count ? col->runs[i] : NULL;
 }
 
+uint32_t collection_removed(const struct collection *col)
+{
+    return col->dead_count;
+}
+
 int64_t collection_item(const struct collection *col, uint32_t index)
 {
     return col->columns->item[index];

@@ -1,22 +1,28 @@
 /* knowledge/collections.c — one entry per creator with the newest snapshot of their collection. An entry's snapshot leaves
  * when all together are over the bound, least recently used first; searches that hold it finish undisturbed. Readers of
  * the generation that is there never wait for one that is being read in. What takes long and can wait, the merging of
- * large runs, is done by one thread behind, of low priority. It refuses to look inside a collection. */
+ * large runs and the writing of index files, is done by one thread behind, of low priority; what it wrote takes the place
+ * of what was in memory, so that rows read from the file need none. It refuses to look inside a collection. */
 /* SPDX-License-Identifier: MIT */
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "knowledge/collection_follow.h"
+#include "knowledge/index_file.h"
 #include "knowledge/postings.h"
 #include "knowledge/search_store.h"
+#include "store/store.h"
 
 struct entry {
     struct entry *next;
@@ -25,7 +31,9 @@ struct entry {
     struct collection *now;          /* NULL: nothing read yet, or evicted */
     size_t bytes;
     uint64_t used;
-    bool untidy;                     /* the keeper has something to do here */
+    bool untidy;                     /* runs are to be merged */
+    uint32_t on_file;                /* items in the index file, 0: there is none */
+    int64_t changed_ms, wrote_ms;    /* monotonic; of the last change, and of the last writing or try */
     int busy;                        /* threads inside; it is not freed meanwhile */
 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* entries, their now, bytes, used, busy */
@@ -36,8 +44,12 @@ static bool over;                    /* one collection alone is more than the bo
 static struct {
     pthread_t thread;
     pthread_cond_t wake;
-    bool running, stop;
-} keeper = { .wake = PTHREAD_COND_INITIALIZER };
+    bool running;
+    atomic_bool stop;
+    uint32_t least;
+    int64_t quiet_ms;
+} keeper = { .wake = PTHREAD_COND_INITIALIZER, .least = 4096, .quiet_ms = 5000 };
+#define AGAIN_MS 4               /* times quiet_ms between two writings of a creator's file */
 
 static struct entry *entry_enter(const char *creator)
 {
@@ -133,16 +145,139 @@ static void tidy(struct entry *en)
     pthread_mutex_lock(&lock);
 }
 
+/* Called with lock held: is the file so far behind that it is worth writing? */
+static bool stale(const struct entry *en)
+{
+    if (!en->now) return false;
+    uint32_t n = collection_count(en->now);
+    return n >= keeper.least && (en->on_file == 0 || collection_removed(en->now) || n - en->on_file > en->on_file / 20 + keeper.least / 8);
+}
+
+/* Not while changes come, unless it has become twice as much. */
+static bool due(const struct entry *en, int64_t now_ms)
+{
+    if (!stale(en) || now_ms - en->wrote_ms < AGAIN_MS * keeper.quiet_ms) return false;
+    return now_ms - en->changed_ms >= keeper.quiet_ms || (!collection_removed(en->now) && collection_count(en->now) / 2 > en->on_file);
+}
+
+/* The snapshot to write: without what was taken out. NULL: it cannot be read now. */
+static struct collection *without_removed(struct call *c, struct collection *col)
+{
+    struct collection *fresh = NULL;
+    struct conn *r = NULL;
+    int64_t generation = 0;
+    if (collection_removed(col) == 0) {
+        collection_retain(col);
+        return col;
+    }
+    enum err e = search_store_begin(c, &r, &generation);
+    if (!e) e = collection_follow(c, r, generation, NULL, &fresh);
+    search_store_end(&r);
+    return e ? NULL : fresh;
+}
+
+/* Puts a snapshot with a base of its own in the place of the entry's, brought up to date first. No connection is waited for
+ * with refresh held: those who wait for refresh hold one. So a newer generation may come first; then once more. */
+static bool take_place(struct call *c, struct entry *en, struct collection *fresh, uint32_t on_file)
+{
+    enum { TRIES = 20 };
+    bool done = false;
+    enum err e = OK;
+    collection_retain(fresh);
+    for (int i = 0; i < TRIES && !e && !done; i++) {
+        struct collection *newer = NULL, *was = NULL;
+        struct conn *r = NULL;
+        int64_t generation = 0;
+        e = search_store_begin(c, &r, &generation);
+        if (!e) e = collection_follow(c, r, generation, fresh, &newer);
+        search_store_end(&r);
+        collection_release(fresh);
+        fresh = newer;
+        pthread_mutex_lock(&en->refresh);
+        pthread_mutex_lock(&lock);
+        if (!e && en->now && generation >= collection_generation(en->now)) {
+            was = en->now;
+            publish(en, fresh);
+            en->on_file = on_file;
+            done = true;
+            fresh = NULL;
+        }
+        pthread_mutex_unlock(&lock);
+        pthread_mutex_unlock(&en->refresh);
+        collection_release(was);
+    }
+    collection_release(fresh);
+    return done;
+}
+
+/* What is on file and what changed since. */
+static void adopt(struct call *c, struct entry *en)
+{
+    struct collection *read = NULL;
+    struct conn *r = NULL;
+    int64_t generation = 0;
+    if (search_store_begin(c, &r, &generation) == OK) read = index_file_read(c, r, generation);
+    search_store_end(&r);
+    if (read && !take_place(c, en, read, collection_count(read))) {
+        pthread_mutex_lock(&lock);
+        en->on_file = collection_count(read);
+        pthread_mutex_unlock(&lock);
+    }
+    collection_release(read);
+}
+
+/* Called with lock held; it is not while the work is done. */
+static void write_out(struct entry *en)
+{
+    struct collection *col = en->now, *whole = NULL;
+    struct call c;
+    int64_t begun = clock_mono_ms();
+    collection_retain(col);
+    en->busy++;
+    pthread_mutex_unlock(&lock);
+    call_init(&c);
+    c.stop = &keeper.stop;
+    if (tenant_open(&c, en->creator) == OK) {
+        whole = without_removed(&c, col);
+        if (whole && index_file_write(&c, whole)) adopt(&c, en);
+    }
+    tenant_release(&c);
+    call_dispose(&c);
+    collection_release(whole);
+    collection_release(col);
+    metric_observe("chiron_index_file_seconds", NULL, (double)(clock_mono_ms() - begun) / 1000);
+    pthread_mutex_lock(&lock);
+    en->wrote_ms = clock_mono_ms();
+    en->busy--;
+}
+
+/* With lock held: until called, or a second when something will be due. */
+static void wait_for_work(bool soon)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 1;
+    if (soon) pthread_cond_timedwait(&keeper.wake, &lock, &until);
+    else pthread_cond_wait(&keeper.wake, &lock);
+}
+
 static void *keep_house(void *arg)
 {
     (void)arg;
     setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
     pthread_mutex_lock(&lock);
-    while (!keeper.stop) {
-        struct entry *en = entries;
-        while (en && !(en->untidy && en->now)) en = en->next;
-        if (en) tidy(en);
-        else pthread_cond_wait(&keeper.wake, &lock);
+    while (!atomic_load(&keeper.stop)) {
+        struct entry *untidy = NULL, *old = NULL;
+        bool soon = false;
+        int64_t now_ms = clock_mono_ms();
+        for (struct entry *en = entries; en; en = en->next) {
+            if (en->untidy && en->now) untidy = en;
+            if (due(en, now_ms)) old = en;
+            soon |= stale(en);
+        }
+        if (untidy) tidy(untidy);
+        else if (old) write_out(old);
+        else wait_for_work(soon);
     }
     pthread_mutex_unlock(&lock);
     return NULL;
@@ -152,7 +287,7 @@ static void *keep_house(void *arg)
 static void call_keeper(void)
 {
     if (!keeper.running) {
-        keeper.stop = false;
+        atomic_store(&keeper.stop, false);
         keeper.running = pthread_create(&keeper.thread, NULL, keep_house, NULL) == 0;
     }
     pthread_cond_signal(&keeper.wake);
@@ -168,13 +303,19 @@ static enum err refresh(struct call *c, struct conn *r, int64_t generation, stru
     struct collection *old = en->now, *was;   /* stays for those whose generation it is */
     if (old) collection_retain(old);
     pthread_mutex_unlock(&lock);
-    enum err e = collection_follow(c, r, generation, old, &fresh);
+    struct collection *filed = old ? NULL : index_file_read(c, r, generation);
+    uint32_t on_file = filed ? collection_count(filed) : 0;
+    enum err e = collection_follow(c, r, generation, old ? old : filed, &fresh);
+    collection_release(filed);
     /* After an error rows may have been appended that no snapshot counts: the old base is not continued. */
     pthread_mutex_lock(&lock);
     was = en->now;
     publish(en, fresh);
+    en->changed_ms = clock_mono_ms();
+    if (!old) en->on_file = on_file;
+    if (old && fresh && collection_removed(fresh) < collection_removed(old)) en->on_file = 0;   /* all was read anew */
     if (fresh) collection_retain(fresh);
-    if (en->untidy) call_keeper();
+    if (en->untidy || stale(en)) call_keeper();
     evict(en, gone, 16, &n);
     pthread_mutex_unlock(&lock);
     collection_release(was);
@@ -205,39 +346,37 @@ enum err collection_get(struct call *c, struct conn *r, int64_t generation, stru
 void collection_renew(struct call *c)
 {
     struct entry *en = entry_enter(c->creator_id);
-    struct collection *fresh = NULL, *newer = NULL, *was = NULL;
+    struct collection *fresh = NULL;
     struct conn *r = NULL;
     int64_t generation = 0;
     pthread_mutex_lock(&lock);
     bool held = en->now != NULL;
     pthread_mutex_unlock(&lock);
+    index_file_drop(c);     /* it may hold what is no more */
     enum err e = held ? search_store_begin(c, &r, &generation) : OK;
     if (!e && held) e = collection_follow(c, r, generation, NULL, &fresh);
     search_store_end(&r);
-    /* What changed while it was read is little. */
-    pthread_mutex_lock(&en->refresh);
-    if (!e && fresh) e = search_store_begin(c, &r, &generation);
-    if (!e && fresh) e = collection_follow(c, r, generation, fresh, &newer);
-    if (!e && newer) {
-        pthread_mutex_lock(&lock);
-        was = en->now;
-        publish(en, newer);
-        if (en->untidy) call_keeper();
-        pthread_mutex_unlock(&lock);
-    }
-    pthread_mutex_unlock(&en->refresh);
-    search_store_end(&r);
-    collection_release(was);
+    if (!e && fresh) take_place(c, en, fresh, 0);
     collection_release(fresh);
     pthread_mutex_lock(&lock);
+    en->changed_ms = clock_mono_ms();
+    if (en->untidy || stale(en)) call_keeper();
     en->busy--;
     pthread_mutex_unlock(&lock);
-    if (e) call_forgive(c);
+    if (c->err) call_forgive(c);
 }
 
 void collections_open(size_t max_bytes)
 {
     bytes_max = max_bytes;
+}
+
+void collections_keep(uint32_t least, int64_t quiet_ms)
+{
+    pthread_mutex_lock(&lock);
+    keeper.least = least;
+    keeper.quiet_ms = quiet_ms;
+    pthread_mutex_unlock(&lock);
 }
 
 void collection_forget(const char *creator_id)
@@ -255,7 +394,7 @@ void collection_forget(const char *creator_id)
 void collections_close(void)
 {
     pthread_mutex_lock(&lock);
-    keeper.stop = true;
+    atomic_store(&keeper.stop, true);
     pthread_cond_signal(&keeper.wake);
     bool ran = keeper.running;
     pthread_mutex_unlock(&lock);

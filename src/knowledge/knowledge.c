@@ -50,6 +50,7 @@ static void describe(void)
     metric_describe("chiron_search_ctr", 'g', "Clicks per impression since the start.");
     metric_describe("chiron_index_over_bytes", 'g', "How far the index of one creator alone is over the bound; it is searched all the same.");
     metric_describe("chiron_index_evictions_total", 'c', "Times a creator's index left memory for another's.");
+    metric_describe("chiron_index_file_seconds", 'h', "Time to write a creator's index file and to use it.");
     metric_describe("chiron_index_bytes", 'g', "Memory of vectors and items of all creators.");
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "knowledge/analyse.h"
+#include "knowledge/index_file.h"
 #include "knowledge/model_store.h"
 #include "knowledge/search_index.h"
 #include "store/db.h"
@@ -60,6 +61,11 @@ static enum err drop_items(struct call *c, struct conn *w, int kind, const char 
         e = db_run(c, w, "INSERT INTO search_gone (item) SELECT item FROM search_item WHERE kind = ?i AND source = ?s",
                    (int64_t)kind, source);
     if (!e) e = db_run(c, w, "DELETE FROM search_item WHERE kind = ?i AND source = ?s", (int64_t)kind, source);
+    /* The index file holds their words and vectors. When this is rolled back it is missed, and made again. */
+    if (!e && db_changes(w) > 0) {
+        e = db_run(c, w, "DELETE FROM meta WHERE name = 'search_index'");
+        index_file_drop(c);
+    }
     if (!e)
         e = db_run(c, w, "DELETE FROM search_gone WHERE seq <= (SELECT max(seq) FROM search_gone) - ?i", (int64_t)GONE_KEPT);
     return e;
@@ -212,6 +218,29 @@ enum err search_store_gone(struct call *c, struct conn *conn, int64_t last_gone,
     }
     e = rows_close(c, &r, e);
     if (!e) *last_out = last;
+    return e;
+}
+
+enum err search_store_marked(struct call *c, struct conn *r, const char **mark_out)
+{
+    return db_get_text(c, r, mark_out, "SELECT value FROM meta WHERE name = 'search_index'");
+}
+
+enum err search_store_mark(struct call *c, const char *mark, int64_t last_gone, enum err (*place)(struct call *c, void *arg),
+                           void *arg, bool *kept_out)
+{
+    struct conn *w = NULL;
+    int64_t gone = 0;
+    enum err e = db_write(c, tenant_db(c->tenant), &w);
+    if (!e) e = db_get_int(c, w, 0, &gone, "SELECT max(seq) FROM search_gone");
+    bool fits = !e && gone <= last_gone;
+    if (fits) e = place(c, arg);
+    if (!e && fits)
+        e = db_run(c, w, "INSERT INTO meta (name, value) VALUES ('search_index', ?s) ON CONFLICT (name) DO UPDATE SET value = "
+                         "excluded.value", mark);
+    if (!e && fits) e = db_commit(c, &w);
+    db_release(&w);
+    if (!e) *kept_out = fits;
     return e;
 }
 

@@ -37,6 +37,11 @@ MUST_CHECK enum err search_store_items(struct call *c, struct conn *r, int64_t l
 /* Items taken out since last_gone. *missed_out: the list was pruned past it, all must be read again. */
 MUST_CHECK enum err search_store_gone(struct call *c, struct conn *r, int64_t last_gone, void (*f)(void *arg, int64_t item),
                                       void *arg, int64_t *last_out, bool *missed_out);
+/* The mark of the index file that fits (knowledge/index_file.h), NULL: none does. */
+MUST_CHECK enum err search_store_marked(struct call *c, struct conn *r, const char **mark_out);
+/* In one transaction: if nothing was taken out since last_gone, place runs and the mark is set; else *kept_out is false. */
+MUST_CHECK enum err search_store_mark(struct call *c, const char *mark, int64_t last_gone, enum err (*place)(struct call *c, void *arg),
+                                      void *arg, bool *kept_out);
 
 /* ---- one search ---- */
 /* Fills the texts of a passage (in c->mem); scores and ranks stay. *found_out false: the row is gone. */

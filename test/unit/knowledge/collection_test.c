@@ -12,11 +12,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "knowledge/collection.h"
+#include "knowledge/index_file.h"
 #include "knowledge/knowledge.h"
 #include "knowledge/sample.h"
 #include "knowledge/search_store.h"
+#include "store/db.h"
 #include "store/store.h"
 #include "verbs.h"
 
@@ -117,6 +120,128 @@ static void bits_of_a_filter_follow_what_comes_and_goes_ARC_009(void **s)
     json_decref(filter);
 }
 
+/* ---- the file ---- */
+
+static const char *file_path(const char *end)
+{
+    return arena_printf(&c.mem, "%s/.search-index%s", tenant_dir(c.tenant), end);
+}
+
+static bool stands(void)
+{
+    return access(file_path(""), F_OK) == 0;
+}
+
+/* Waits until the thread behind has written a file that holds all there is. */
+static void wait_for_file(void)
+{
+    words("first", (struct search_opts){ 0 });
+    for (int i = 0; i < 2000 && !stands(); i++) usleep(10000);
+    assert_true(stands());
+}
+
+static int64_t fits(struct collection **out)
+{
+    struct conn *r = NULL;
+    int64_t generation = 0;
+    assert_ok(&c, search_store_begin(&c, &r, &generation));
+    *out = index_file_read(&c, r, generation);
+    search_store_end(&r);
+    return *out ? (int64_t)collection_count(*out) : -1;
+}
+
+static void an_index_file_gives_what_the_database_gives_and_what_changed_since(void **s)
+{
+    (void)s;
+    struct collection *col = NULL;
+    collections_keep(500, 20);
+    fill(1300);
+    wait_for_file();
+    assert_int_equal(fits(&col), 1300);
+    collection_release(col);
+    same_anew(4);                              /* forgets, and opens the file */
+    fill(37);
+    same_anew(4);                              /* opens the file, and follows */
+    float v[32] = { 0 };
+    v[3] = 1;
+    struct conn *r = NULL;
+    col = now(&r);
+    const struct collection_set *set = collection_set(col, "toy", 32);
+    assert_int_equal(set->count, 1337);
+    struct vector_hit near[5], again[5];
+    assert_int_equal(vectors_scan(set->rows, v, set->count, NULL, 5, near), 5);
+    collection_release(col);
+    search_store_end(&r);
+    unlink(file_path(""));
+    collection_forget(c.creator_id);
+    col = now(&r);
+    set = collection_set(col, "toy", 32);
+    assert_int_equal(vectors_scan(set->rows, v, set->count, NULL, 5, again), 5);
+    assert_memory_equal(near, again, sizeof near);
+    collection_release(col);
+    search_store_end(&r);
+}
+
+static void what_is_deleted_leaves_the_file_at_once_and_a_new_one_comes_without_it(void **s)
+{
+    (void)s;
+    struct collection *col = NULL;
+    collections_keep(500, 20);
+    fill(1000);
+    wait_for_file();
+    assert_ok(&c, sample_drop(&c, 3));
+    assert_false(stands());
+    assert_int_equal(fits(&col), -1);
+    wait_for_file();
+    assert_int_equal(fits(&col), 1000 - SAMPLE_DOCUMENT);
+    collection_release(col);
+    words("sample_3", (struct search_opts){ 0 });
+    for (int i = 0; i < n; i++) assert_string_not_equal(p[i].document_id, "sample_3");
+    same_anew(3);
+}
+
+static void a_file_of_another_state_or_with_damage_is_not_used(void **s)
+{
+    (void)s;
+    struct collection *col = NULL;
+    collections_keep(500, 20);
+    fill(600);
+    wait_for_file();
+    for (int i = 0; i < 300 && fits(&col) != 600; i++, usleep(10000)) collection_release(col);
+    assert_non_null(col);
+    collection_release(col);
+    collections_keep(UINT32_MAX, 1000000);
+    FILE *f = fopen(file_path(""), "r");
+    assert_non_null(f);
+    static char bytes[4 << 20], other[sizeof bytes] __attribute__((aligned(64)));
+    size_t size = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    assert_true(size > 100000 && size < sizeof bytes);
+    char mark[INDEX_MARK_BYTES];
+    const char *why = NULL;
+    memcpy(other, bytes, size);
+    col = index_file_parse(other, size, mark, &why);
+    assert_non_null(col);
+    collection_release(col);
+    for (size_t cut = 0; cut < size; cut = cut * 3 / 2 + 1) assert_null(index_file_parse(other, cut, mark, &why));
+    uint32_t x = 1;
+    for (int i = 0; i < 300; i++) {
+        x = x * 1664525u + 1013904223u;
+        size_t at = i < 60 ? (size_t)i * 3 : (size_t)x % size;
+        other[at] ^= (char)(1 << (x >> 29));
+        assert_null(index_file_parse(other, size, mark, &why));
+        assert_non_null(why);
+        other[at] = bytes[at];
+    }
+    /* A database that went back to an earlier state, or another's, holds another mark. */
+    struct conn *w = NULL;
+    assert_ok(&c, db_write(&c, tenant_db(c.tenant), &w));
+    assert_ok(&c, db_run(&c, w, "UPDATE meta SET value = 'idx_other' WHERE name = 'search_index'"));
+    assert_ok(&c, db_commit(&c, &w));
+    assert_int_equal(fits(&col), -1);
+    same_anew(2);
+}
+
 static atomic_bool done;
 
 static void *reader(void *arg)
@@ -147,6 +272,7 @@ static void searches_go_on_while_parts_come_go_and_are_merged(void **s)
 {
     (void)s;
     pthread_t t[3];
+    collections_keep(500, 5);
     atomic_store(&done, false);
     fill(2000);
     for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&t[i], NULL, reader, NULL), 0);
@@ -166,6 +292,7 @@ static int setup(void **s)
     (void)s;
     bool created;
     sample.first = 0;
+    collections_keep(UINT32_MAX, 5000);
     assert_ok(&c, store_open(&c, folder_new(dir)));
     assert_ok(&c, knowledge_open(&c));
     assert_ok(&c, tenant_create(&c, "t", "t", &created));
@@ -191,6 +318,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(parts_that_are_followed_and_merged_behind_equal_all_at_once),
         T(bits_of_a_filter_follow_what_comes_and_goes_ARC_009),
+        T(an_index_file_gives_what_the_database_gives_and_what_changed_since),
+        T(what_is_deleted_leaves_the_file_at_once_and_a_new_one_comes_without_it),
+        T(a_file_of_another_state_or_with_damage_is_not_used),
         T(searches_go_on_while_parts_come_go_and_are_merged),
     };
     call_init(&c);
