@@ -26,7 +26,9 @@ void evidence_order(struct call *c, const struct terms *asked, struct passage *p
         const char *name = passage_section(&passages[i]);
         const struct terms words = terms_of(c, name, strlen(name), passages[i].language);
         float crowd = evidence_crowd(passages, found, i) * (1 - terms_share(&words, asked));
-        score[i] = passages[i].score + COSINE_SHARE * cosine - CROWD_SHARE * crowd;
+        /* A second look saw question and passage together; what had none stands behind what had one. */
+        float relevance = passages[i].score_rerank > 0 ? 1 + passages[i].score_rerank : passages[i].score;
+        score[i] = relevance + COSINE_SHARE * cosine - CROWD_SHARE * crowd;
     }
     for (int at = 0; at < use && at < found; at++) {
         int best = at;

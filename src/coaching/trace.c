@@ -113,6 +113,7 @@ static void passages_write(struct json_out *j, const struct trace *t)
         json_put_float(j, "score", p->score);
         json_put_float(j, "score_cos", p->score_cos);
         json_put_float(j, "score_bm25", p->score_bm25);
+        if (p->score_rerank > 0) json_put_float(j, "score_rerank", p->score_rerank);
         json_put_int(j, "rank_semantic", p->rank_semantic);
         json_put_int(j, "rank_keyword", p->rank_keyword);
         json_put_bool(j, "used", used);
@@ -161,6 +162,7 @@ const char *trace_write(struct call *c, const struct trace *t)
         json_put_text(&j, "model", t->info->model);
         json_put_int(&j, "candidates", t->info->candidates);
         json_put_bool(&j, "cached", t->info->cached);
+        search_rerank_put(&j, &t->info->rerank);
         json_end(&j);
     }
     if (t->cover) {

@@ -233,7 +233,7 @@ enum err rerank_texts(struct call *c, const char *query, const char *const *text
     span_end(c, span);
     call_stage_end(c, outer);
     if (e) return e;
-    if (why) call_degrade(c, "rerank", !o->always && !r.scored ? "first-stage order" : !strcmp(r.method, "cohere") ? "cohere" : "hybrid", why);
+    if (why) call_degrade(c, "rerank", r.scored ? r.method : "first-stage order", why);
     r.fell_back_why = why;
     r.of = n;
     r.scores = w.scores;

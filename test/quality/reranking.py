@@ -250,17 +250,26 @@ def with_cross_encoder(binary, data, fake, folder):
         check(native["rerank"]["method"] == "cross-encoder" and native["documents"][0]["score_rerank"] >= native["documents"][3]["score_rerank"], "the native route too", native)
         asked = call(s.port, "/api/v1/coaching/ask", {"question": "How should a beginner recover after rowing?"}, s.token)
         check(asked["covered"] and asked["citations"], "a turn over it is answered", asked)
+        trace = call(s.port, "/api/v1/turns/" + asked["id"], token=s.token)
+        check(trace["search"]["rerank"]["method"] == "cross-encoder" and any("score_rerank" in p for p in trace["passages"]), "and its trace tells", trace["search"])
+        check(any(g["name"] == "rerank" for g in trace["stages"]), "with the stage", trace["stages"])
         check(not fake.log()["requests"], "Cohere is not asked while the cross-encoder answers")
         cli = json.loads(s.chiron("search", "--creator", "rower", "-o", "json", "--rerank", "--depth", "7", QUERY))
         check(cli["rerank"]["of"] == 7 and cli["rerank"]["scored"] == 7, "the command line re-ranks", cli)
         check("rerank" not in json.loads(s.chiron("search", "--creator", "rower", "-o", "json", "--no-rerank", QUERY)), "or does not")
-        long = [("word%d " % i) * 400 for i in range(200)]
-        o = s.rerank(candidates=long, deadline_ms=60)
-        check(0 < o["of"] == 200 and o["scored"] < 200 and len(o["reranked"]) == 200, "a deadline leaves some unscored, none out", {k: o[k] for k in o if k != "reranked"})
-        if o["method"] == "cross-encoder":
+        partial, ms = 0, 20
+        while not partial and ms < 8000:       # how long is enough for some and not for all is the machine's affair
+            o = s.rerank(candidates=[("word%d run %d " % (i, ms)) * 100 for i in range(200)], deadline_ms=ms)
             tail = [r["original_rank"] for r in o["reranked"][o["scored"]:]]
-            check(tail == list(range(o["scored"], 200)) and all(r["scored"] is False for r in o["reranked"][o["scored"]:]), "they keep their order after the scored", o["scored"])
-        check(any(d["stage"] == "rerank" for d in o["degraded"]), "and the step is named")
+            few = {k: o[k] for k in o if k != "reranked"}
+            check(o["of"] == 200 and len(o["reranked"]) == 200 and sorted(r["original_rank"] for r in o["reranked"]) == list(range(200)), "none is left out", few)
+            check(tail == list(range(o["scored"], 200)) and all(r.get("scored") is False for r in o["reranked"][o["scored"]:]), "what had no time keeps its order at the end", few)
+            check((o["method"] == "cross-encoder" and o["scored"] == 200) or any(d["stage"] == "rerank" for d in o["degraded"]), "a step that was taken is named", few)
+            partial += o["method"] == "cross-encoder" and o["scored"] < 200
+            if o["scored"] == 200 and o["method"] == "cross-encoder":
+                break
+            ms = ms * 5 // 4
+        check(partial, "a deadline leaves some unscored", few)
     with Server(binary, data, RERANK="cross-encoder", RERANK_MODEL="/nowhere/at-all") as s:
         o = s.rerank()
         check(o["method"] == "hybrid" and "no cross-encoder" in o["fell_back_why"], "wanted and not there: said", o)
