@@ -25,6 +25,13 @@ static bool has_avx512_bf16(void)
     return has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5);
 }
 
+/* The 256-bit form of smaller CPUs; not the same bit as AVX-512's. */
+static bool has_avx_vnni(void)
+{
+    unsigned a, b, c, d;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+}
+
 static bool has_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
 /* The kernel gives tile registers only to processes that ask; asking twice is harmless. */
@@ -99,6 +106,8 @@ int kernels_int8_list(const struct kernels_int8 **out, int max)
     int                        n = 0;
     all[n++] = &kernels_int8_portable;
 #if defined __x86_64__
+    if (has_avx2()) all[n++] = &kernels_int8_avx2;
+    if (has_avx_vnni()) all[n++] = &kernels_int8_avx2_vnni;
     if (has_vnni()) all[n++] = &kernels_int8_vnni_f32;
     if (has_vnni() && has_avx512_bf16()) all[n++] = &kernels_int8_vnni;
     if (has_amx(FORM_INT8)) all[n++] = &kernels_int8_amx;

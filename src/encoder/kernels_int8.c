@@ -51,8 +51,9 @@ void kernels_matrix_column(const struct kernels_matrix *m, int n, const float *w
 
 size_t kernels_int8_scratch(int widest)
 {
-    size_t sums = (size_t)KERNELS_INT8_ROWS * (size_t)kernels_int8_pitch(widest) * sizeof(float) + 64 * 1024;
-    return sums > KERNELS_SCRATCH_BYTES ? sums : KERNELS_SCRATCH_BYTES;
+    /* A block's sums and, behind them, its activations widened to 16 bits. */
+    size_t block = (size_t)KERNELS_INT8_ROWS * (size_t)kernels_int8_pitch(widest) * (sizeof(float) + sizeof(int16_t)) + 64 * 1024;
+    return block > KERNELS_SCRATCH_BYTES ? block : KERNELS_SCRATCH_BYTES;
 }
 
 /* ---- the plain form ---- */
