@@ -72,10 +72,10 @@ def spread(ends, least):
     return y
 
 
-def lines(theme, title, words, series, x_name, y_name, log_x=True, log_y=True, x_label=str, y_label=number, y_linear=None):
+def lines(theme, title, words, series, x_name, y_name, log_x=True, log_y=True, x_label=str, y_label=lambda v: f"{v:,g}", y_linear=None):
     """series: (label, kind, [(x, y), …]); labels stand at the lines' ends."""
-    left, right, top, bottom = 64, 190, 66, 48
-    p = Plot(theme, 760, 380, title, words)
+    left, right, top, bottom = 64, 190, 84, 48
+    p = Plot(theme, 760, 400, title, words)
     xs = [x for _, _, pts in series for x, _ in pts]
     ys = [y for _, _, pts in series for _, y in pts]
     if not xs:
@@ -101,7 +101,9 @@ def lines(theme, title, words, series, x_name, y_name, log_x=True, log_y=True, x
             p.text(px(x), p.h - bottom + 18, x_label(x), anchor="middle", fill=p.t["faint"], size=12)
     p.text((left + p.w - right) / 2, p.h - 10, x_name, anchor="middle", fill=p.t["faint"], size=12)
     p.text(left - 48, top - 8, y_name, fill=p.t["faint"], size=12)
-    heights = spread([py(pts[-1][1]) for _, _, pts in series], 16)
+    # Labels at the right edge keep clear of each other; one inside stands above its line's end.
+    edge = spread([py(pts[-1][1]) if pts[-1][0] == x1 else -1e6 * (i + 1) for i, (_, _, pts) in enumerate(series)], 16)
+    heights = [e if pts[-1][0] == x1 else py(pts[-1][1]) - 9 for e, (_, _, pts) in zip(edge, series)]
     for (label, kind, pts), at in zip(series, heights):
         p.line([(px(x), py(y)) for x, y in pts], p.colour(kind), 2.5 if kind in ("ours", "ours2") else 2)
         if len(pts) <= 8:

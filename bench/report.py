@@ -247,7 +247,7 @@ def plots(r):
                                                        bars, "")
         if tails:
             out[f"latency-{theme}.svg"] = plot.lines(theme, "How many of 100 requests are answered within a time", "POST /api/v1/rag/query on the demo's documents, 8 clients, "
-                                                     "no question twice; further left is better", tails, "milliseconds", "of 100", log_y=False, x_label=plot.number,
+                                                     "no question twice; further left is better", tails, "milliseconds", "of 100", log_y=False, x_label=lambda v: f"{v:g}",
                                                      y_label=lambda v: f"{v:.0f}", y_linear=[0, 25, 50, 75, 100])
         if any(len(s[2]) > 1 for s in scans):
             out[f"search-{theme}.svg"] = plot.lines(theme, "Time of one search by size of the collection", "384 dimensions, 1 thread, the best 50; p50, lower is better", scans,

@@ -84,7 +84,7 @@ class Run:
         self.say("the machine's limits")
         self.ours(0, "machine")
         if "amx_int8" in self.facts.get("chiron", {}).get("cpu_features", []):
-            self.ours(0, "machine", env=VNNI, who="chiron-vnni")
+            self.ours(0, "machine", "--precision", "int8", env=VNNI, who="chiron-vnni")
 
     def embed(self, python, inputs):
         peer = Peer(python, "embed.py", MODEL, inputs, os.path.join(CACHE, "bench")) if python else None

