@@ -322,7 +322,7 @@ def cancelled(chiron, data, models):
     t = token_for(chiron, data, "one")
     s = Server(chiron, data, models, "big")
     wait("a first vector", lambda: made(data, "one", "big") > 0)
-    job = [j for j in s.call("GET", "/api/v1/jobs?limit=10", None, t)["jobs"] if j["state"] == "running"][0]
+    job = [j for j in s.call("GET", "/api/v1/jobs?limit=10", None, t)["jobs"] if j["kind"] == "reindex" and j["state"] in ("running", "queued")][0]
     s.call("DELETE", "/api/v1/jobs/" + job["id"], None, t)
     wait("the end of a cancelled change", lambda: made(data, "one", "big") == 0 and state(data, "one") == {"active": "small"})
     s.stop()
