@@ -19,6 +19,7 @@ complete -c chiron -n '__fish_seen_subcommand_from search ask' -s k -l limit -x 
 complete -c chiron -n '__fish_seen_subcommand_from search eval' -l mode -x -a 'hybrid semantic keyword'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l type -x -d 'content type'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l threshold -x -d 'least score'
+complete -c chiron -n '__fish_seen_subcommand_from search' -l like -x -d 'the nearest to this passage'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l rerank -d 'look at the best again'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l no-rerank -d 'leave the order'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l depth -x -d 'how many are looked at again'

@@ -38,6 +38,8 @@ uint32_t collection_find(const struct collection *col, int64_t item, uint32_t hi
 int64_t  collection_item(const struct collection *col, uint32_t index);
 /* NULL: no vector of this model and dimension. */
 const struct collection_set *collection_set(const struct collection *col, const char *model, int dim);
+/* Where an item's vector stands in a set; false: it has none there. */
+bool collection_slot(const struct collection_set *set, uint32_t index, uint32_t *slot_out);
 
 struct postings;
 /* The terms of its items, in parts: i from 0, NULL past the last. */

@@ -61,6 +61,16 @@ const struct collection_set *collection_set(const struct collection *col, const 
     return NULL;
 }
 
+bool collection_slot(const struct collection_set *set, uint32_t index, uint32_t *slot_out)
+{
+    uint32_t slot = index;
+    if (!set->plain)
+        for (slot = 0; slot < set->count && set->index_of[slot] != index; slot++) {}
+    if (slot >= set->count || set->index_of[slot] != index) return false;
+    *slot_out = slot;
+    return true;
+}
+
 const uint64_t *collection_slots(struct call *c, const struct collection *col, const struct collection_set *set,
                                  const uint64_t *allowed)
 {

@@ -124,6 +124,14 @@ struct search_info {
  * ERR_INVALID: empty text or k out of range; ERR_TOO_LARGE: over LIMIT_QUERY_BYTES; ERR_TIMEOUT. */
 MUST_CHECK enum err search_text(struct call *c, const char *text, const struct search_opts *o, struct passage **out, int *n_out,
                                 struct search_info *info);
+/* The best k of the passages nearest to one that is there (FIT-084), by its stored vector, itself not among them. Of o: k,
+ * threshold, filter, types, user_id. ERR_NOT_FOUND: this caller's searches would not show it; ERR_CONFLICT: it has no vector. */
+struct search_similar_info {
+    const char *model;          /* whose vectors were compared */
+    int         dim;
+};
+MUST_CHECK enum err search_similar(struct call *c, const char *chunk_id, const struct search_opts *o, struct passage **out, int *n_out,
+                                   struct search_similar_info *info);
 /* A search that a specified system names (design: one core, presets per surface). */
 struct search_preset {
     const char        *name;            /* "fit" */

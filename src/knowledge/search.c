@@ -279,11 +279,8 @@ static void fill_cosines(struct search *s, const struct collection *col)
     for (int i = 0; set && i < s->hit_count; i++) {
         struct search_hit *h = &s->hits[i];
         if (h->rank_semantic) continue;
-        uint32_t at = collection_find(col, h->id, 0), slot = at;
-        if (at == COLLECTION_NONE) continue;
-        if (!set->plain)
-            for (slot = 0; slot < set->count && set->index_of[slot] != at; slot++) {}
-        if (slot < set->count && set->index_of[slot] == at)
+        uint32_t at = collection_find(col, h->id, 0), slot;
+        if (at != COLLECTION_NONE && collection_slot(set, at, &slot))
             h->cosine = vectors_cosine(s->vector, vectors_row(set->rows, slot), set->dim);
     }
 }

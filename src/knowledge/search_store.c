@@ -244,6 +244,11 @@ enum err search_store_mark(struct call *c, const char *mark, int64_t last_gone, 
     return e;
 }
 
+enum err search_store_item(struct call *c, struct conn *conn, const char *id, int64_t *item_out)
+{
+    return db_get_int(c, conn, 0, item_out, "SELECT item FROM search_item WHERE kind IN (0, 1) AND ref = ?s", id);
+}
+
 enum err search_store_passage(struct call *c, struct conn *conn, int64_t item, struct passage *p, bool *found_out)
 {
     struct rows *r = NULL;

@@ -44,6 +44,8 @@ MUST_CHECK enum err search_store_mark(struct call *c, const char *mark, int64_t 
                                       void *arg, bool *kept_out);
 
 /* ---- one search ---- */
+/* Item number of a chunk or stored embedding; 0: there is none. */
+MUST_CHECK enum err search_store_item(struct call *c, struct conn *r, const char *id, int64_t *item_out);
 /* Fills the texts of a passage (in c->mem); scores and ranks stay. *found_out false: the row is gone. */
 MUST_CHECK enum err search_store_passage(struct call *c, struct conn *r, int64_t item, struct passage *p, bool *found_out);
 
