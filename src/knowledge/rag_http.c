@@ -174,6 +174,7 @@ static enum err post_hybrid(struct req *r)
     json_end(j);
     json_put_text(j, "query_id", query_id);
     json_put_text(j, "strategy", info.strategy);
+    if (info.corrected) json_put_text(j, "corrected", info.corrected);
     search_rerank_put(j, &info.rerank);
     json_put_degraded(j, c->degrades, c->degrade_count);
     json_end(j);
@@ -288,6 +289,7 @@ static enum err post_query(struct req *r)
     if (info.model) json_put_text(j, NULL, info.model);
     json_end(j);
     json_put_text(j, "search_strategy", info.strategy);
+    if (info.corrected) json_put_text(j, "corrected", info.corrected);
     search_rerank_put(j, &info.rerank);
     json_put_degraded(j, c->degrades, c->degrade_count);
     json_put_text(j, "query_id", query_id);

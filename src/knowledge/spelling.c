@@ -20,7 +20,9 @@
 #define WORD_LEAST  4       /* letters: shorter ones are one letter away from too much */
 #define WORD_LONG   8       /* from here on a second slip is believed */
 #define SOUND_LEAST 6       /* letters of a stem in which a sound may be written wrong */
-#define DOUBTS      6       /* words of one question that are looked up; a text with more is in another language */
+#define DOUBTS      6       /* words of one question that may be in doubt */
+#define WORDS       64      /* of a question that are looked at; the first ones */
+#define MIXED       3       /* words in doubt, from which on most of them being so means another language */
 #define MANY        200     /* items, from which on a word of a single one is no likely meaning */
 #define RARE        2u
 #define RARE_FAR    5u      /* items that hold a word two slips away */
@@ -39,25 +41,21 @@ struct doubt {
     size_t n;
     char   folded[WORD_BYTES], stem[WORD_BYTES];
     size_t folded_n, stem_n;
+    uint32_t bits;
     int    most, best;                /* distance allowed; of the candidate, most + 1: none yet */
     uint32_t count;                   /* items of the candidate */
     char   term[WORD_BYTES];
     size_t term_n;
 };
 
+/* Keys that touch, from a to z. */
 static bool beside(char a, char b)
 {
-    static const char *const keys[] = { "qwertyuiop", "asdfghjkl", "zxcvbnm" };
-    int row[2] = { -1, -1 }, place[2] = { 0, 0 };
-    for (int r = 0; r < 3; r++)
-        for (int i = 0; keys[r][i]; i++) {
-            if (keys[r][i] == a) row[0] = r, place[0] = i;
-            if (keys[r][i] == b) row[1] = r, place[1] = i;
-        }
-    if (row[0] < 0 || row[1] < 0) return false;
-    int down = row[1] - row[0], along = place[1] - place[0];
-    if (down < 0) down = -down, along = -along;
-    return down == 0 ? along == 1 || along == -1 : down == 1 && (along == 0 || along == -1);
+    static const char *const touching[26] = {
+        "qswz", "ghnv", "dfvx", "cefrsx", "drsw", "cdgrtv", "bfhtvy", "bgjnuy", "jkou", "hikmnu", "ijlmo", "kop",
+        "jkn", "bhjm", "iklp", "lo", "aw", "deft", "adewxz", "fgry", "hijy", "bcfg", "aeqs", "cdsz", "ghtu", "asx",
+    };
+    return a >= 'a' && a <= 'z' && b >= 'a' && b <= 'z' && strchr(touching[a - 'a'], b);
 }
 
 /* One letter for another: the next key, or the same sound, which takes a longer word to be believed. */
@@ -119,6 +117,14 @@ static bool letters(const char *s, size_t n)
     return n > 0;
 }
 
+/* The letters of a word as bits: a slip changes at most two of them, which most words fail at a glance. */
+static uint32_t letter_bits(const char *s, size_t n)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < n; i++) bits |= 1u << (s[i] & 31);
+    return bits;
+}
+
 static bool fold_to(const char *s, size_t n, char out[WORD_BYTES], size_t *n_out)
 {
     struct buf b;
@@ -155,6 +161,7 @@ static bool doubtful(struct seer *v, struct doubt *d)
         memcpy(d->stem, s, d->stem_n = n);
         s += n + (s[n] == ' ');
     }
+    d->bits = letter_bits(d->stem, d->stem_n);
     d->most = d->folded_n >= WORD_LONG ? 2 : 1;
     d->best = d->most + 1;
     return d->stem_n >= WORD_LEAST - 1 && letters(d->stem, d->stem_n);
@@ -169,7 +176,8 @@ static bool begins_alike(const char *a, const char *b)
 static void offer(struct seer *v, struct doubt *d, const char *term, size_t n)
 {
     size_t apart = n > d->stem_n ? n - d->stem_n : d->stem_n - n;
-    if (n < WORD_LEAST - 1 || n > WORD_BYTES || apart > (size_t)d->most || !begins_alike(term, d->stem) || !letters(term, n)) return;
+    if (n < WORD_LEAST - 1 || n > WORD_BYTES || apart > (size_t)d->most || !begins_alike(term, d->stem)) return;
+    if (__builtin_popcount(letter_bits(term, n) ^ d->bits) > 2 * d->most || !letters(term, n)) return;
     /* "unnecessarily" is not "unnecessary" misspelt: a word with an ending more is another word. */
     if (n < d->stem_n && !memcmp(term, d->stem, n) && d->stem[n] != term[n - 1]) return;
     int far = spelling_slips(d->stem, d->stem_n, term, n, d->most);
@@ -216,9 +224,9 @@ static bool bound(const char *text, size_t n, size_t at)
 
 static int find_doubts(struct seer *v, const char *text, size_t n, struct doubt *out)
 {
-    int count = 0;
+    int count = 0, words = 0;
     bool first = true;
-    for (size_t i = 0, k; i < n && count < DOUBTS; i += k) {
+    for (size_t i = 0, k; i < n && count < DOUBTS && words < WORDS; i += k) {
         for (k = 0; i + k < n && inside_word((unsigned char)text[i + k]);) k++;
         if (k == 0) {
             k = 1;
@@ -228,9 +236,10 @@ static int find_doubts(struct seer *v, const char *text, size_t n, struct doubt 
         first = false;
         if (name || bound(text, n, i + k) || (i > 0 && (bound(text, n, i - 1) || text[i - 1] == '.'))) continue;
         out[count] = (struct doubt){ .word = text + i, .n = k };
+        words += k >= WORD_LEAST;
         count += doubtful(v, &out[count]);
     }
-    return count;
+    return count >= MIXED && count * 2 > words ? 0 : count;
 }
 
 const char *spelling_correct(struct call *c, const struct collection *col, const char *user, const char *text, size_t n,

@@ -379,7 +379,7 @@ static void what_may_not_be_a_slip_stays_as_it_was_typed(void **s)
     handbook();
     static const char *const asked[] = {
         "is Protien a name?", "protien7", "write to protien@example.com", "www.protien.com", "sqt", "que es la protiena",
-        "cuantas protienas como al dia", "xqzwv", "slept", "prot\xc3\xadin\xff", "protien's", "...", "5x5 1RM",
+        "cuantas protienas como al dia", "xqzwv", "slept", "prot\xc3\xadin\xff", "protien's", "...", "5x5 1RM", "protien gutne schlof oizwv",
     };
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
         search(asked[i], (struct search_opts){ .mode = SEARCH_KEYWORD });
