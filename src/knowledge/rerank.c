@@ -126,9 +126,14 @@ static enum err by_cross_encoder(struct work *w)
     const char *key = cache_key(w, "cross-encoder", reranker_name(r), w->n, 0);
     bool        cached = recall(w, key, w->n);
     int         n = cached ? w->n : affordable(w, r);
+    /* The estimate may be wrong, the bound is not; what it leaves unscored is no step down, for nobody asked for more. */
+    int64_t     outer = c->deadline_ms, until = w->o->budget_ms ? clock_mono_ms() + w->o->budget_ms : 0;
+    bool        own = until && (!outer || until < outer);
     run.scored = n;
     if (!cached) {
+        if (own) c->deadline_ms = until;
         enum err e = reranker_score(c, r, w->query, w->texts, NULL, n, w->logits, &run);
+        c->deadline_ms = outer;
         if (e) return e;
         for (int i = 0; i < run.scored; i++) w->scores[i] = reranker_probability(w->logits[i]);
         metric_add("chiron_rerank_batches_total", NULL, run.batches);
@@ -137,7 +142,7 @@ static enum err by_cross_encoder(struct work *w)
     }
     if (run.scored < n) {
         metric_add("chiron_rerank_unscored_total", NULL, n - run.scored);
-        if (run.scored) call_degrade(c, "rerank", "fewer texts", "no time");
+        if (run.scored && !own) call_degrade(c, "rerank", "fewer texts", "no time");
     }
     if (!run.scored) return fail(c, ERR_TIMEOUT, "no time for the cross-encoder");
     *w->out = (struct reranked){ .method = "cross-encoder", .model = reranker_name(r), .scored = run.scored, .batches = run.batches,

@@ -32,6 +32,7 @@ const struct setting models_settings[] = {
     { "COHERE_BASE_URL", NULL, "address of the rerank endpoint, up to /v2 (https://api.cohere.com/v2); others speak it too", 0, 0, 0 },
     { "COHERE_RERANK_MODEL", NULL, "re-ranking model (rerank-v4.0-pro)", 0, 0, 0 },
     { "FIT_COHERE_RERANK_MODEL", NULL, "the same for the fitness pipeline (rerank-english-v2.0)", 0, 0, 0 },
+    { "COHERE_PAUSE_MS", "10000", "ms for which the endpoint is not asked after it failed, 0 to 600000", SETTING_INT, 0, 600000 },
     { "COHERE_TIMEOUT_MS", "3000", "ms for one re-ranking, 100 to 60000", SETTING_INT, 100, LIMIT_FETCH_MS },
     { "LLM_MAX_TOKENS", "700", "tokens of an answer unless the request says, 16 to 8192", SETTING_INT, 16, 8192 },
     { 0 }

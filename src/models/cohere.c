@@ -1,10 +1,11 @@
 /* models/cohere.c — one POST to a rerank endpoint (Cohere's v2 contract). A search is waiting for it, so it is asked once
- * and within a time of its own; whoever calls has another order to fall back on. It believes nothing of the answer
+ * and within a time of its own; whoever calls has another order to fall back on. After a failure it is left alone for a
+ * while: a service that is down would cost every search its whole time. It believes nothing of the answer
  * that does not fit the question: an index twice or out of range, or a score that is no number, fails the whole. */
 /* SPDX-License-Identifier: MIT */
 #include "models/cohere.h"
 
-#include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -21,9 +22,10 @@
 static struct {
     char        url[512];
     const char *key, *model;
-    int64_t     timeout_ms;
+    int64_t     timeout_ms, pause_ms;
     bool        configured;
 } conf;
+static _Atomic int64_t paused_until_ms;
 
 enum err cohere_open(struct call *c)
 {
@@ -43,6 +45,8 @@ enum err cohere_open(struct call *c)
     conf.model = conf_text("COHERE_RERANK_MODEL");
     if (!conf.model || !*conf.model) conf.model = MODEL_DEFAULT;
     conf.timeout_ms = conf_int("COHERE_TIMEOUT_MS");
+    conf.pause_ms = conf_int("COHERE_PAUSE_MS");
+    atomic_store(&paused_until_ms, 0);
     return OK;
 }
 
@@ -99,12 +103,22 @@ static enum err read_results(struct call *c, const json_t *o, int n, int expecte
     return OK;
 }
 
+static void pause_after(int retry_after_s)
+{
+    int64_t ms = conf.pause_ms;
+    if (retry_after_s > 0 && ms > 0) ms = 1000 * (int64_t)(retry_after_s < LIMIT_RETRY_AFTER_SECONDS ? retry_after_s : LIMIT_RETRY_AFTER_SECONDS);
+    atomic_store(&paused_until_ms, clock_mono_ms() + ms);
+}
+
 enum err cohere_rerank(struct call *c, const char *model, const char *query, const char *const *texts, int n, int top,
                        float *scores, const char **model_out)
 {
     if (!conf.configured) return fail(c, ERR_UPSTREAM, "no re-ranking provider is configured");
     if (n < 1 || n > LIMIT_RERANK_TEXTS) return fail(c, ERR_INVALID, "between 1 and %d texts", LIMIT_RERANK_TEXTS);
     if (!model) model = conf.model;
+    int64_t paused_ms = atomic_load(&paused_until_ms) - clock_mono_ms();
+    if (paused_ms > 0)
+        return fail(c, ERR_UPSTREAM, "the re-ranking provider failed a moment ago and is asked again in %lld s", (long long)(paused_ms + 999) / 1000);
     const char *headers[4] = { "Content-Type: application/json", "Accept: application/json" };
     if (conf.key) headers[2] = arena_printf(&c->mem, "Authorization: Bearer %s", conf.key);
     struct buf body;
@@ -124,6 +138,9 @@ enum err cohere_rerank(struct call *c, const char *model, const char *query, con
     }
     if (!e) e = read_results(c, o, n, top > 0 && top < n ? top : n, scores);
     if (!e) *model_out = arena_strdup(&c->mem, model);
+    /* A deadline of the caller's own, shorter than the time given to the provider, says nothing against it. */
+    bool own_fault = e == ERR_UPSTREAM || (e == ERR_TIMEOUT && call_left_ms(c, 1) > 0);
+    if (own_fault) pause_after(r.retry_after_s);
     json_decref(o);
     buf_dispose(&body);
     return e;

@@ -140,7 +140,7 @@ def without_any(binary, data):
 
 
 def with_cohere(binary, data, fake):
-    env = dict(COHERE_BASE_URL="http://127.0.0.1:%d/v2/" % fake.port, COHERE_API_KEY="co-fake", COHERE_TIMEOUT_MS="400")
+    env = dict(COHERE_BASE_URL="http://127.0.0.1:%d/v2/" % fake.port, COHERE_API_KEY="co-fake", COHERE_TIMEOUT_MS="400", COHERE_PAUSE_MS="0")
     with Server(binary, data, **env) as s:
         fake.plan()
         o = s.rerank(query=QUERY + " mail bob@example.com", candidates=CANDIDATES + ["Call +1 415 555 0132 or bob@example.com."], top_k=2)
@@ -191,6 +191,17 @@ def with_cohere(binary, data, fake):
         check(o["rerank"]["method"] == "none" and "no time" in o["rerank"]["fell_back_why"], "with no time Cohere is not asked", o)
         check(s.metric("chiron_rerank_total", 'method="cohere"') >= 4 and s.metric("chiron_rerank_total", 'method="none"') >= 16, "counted by method")
     check("co-fake" not in s.said, "the key is in no log", s.said)
+    with Server(binary, data, **dict(env, COHERE_PAUSE_MS="60000")) as s:
+        fake.plan({"status": 500})
+        check("500" in s.rerank()["fell_back_why"], "a failure is said")
+        for i in range(3):
+            o = s.rerank(candidates=CANDIDATES + ["and %d" % i])
+            check(o["method"] == "hybrid" and "a moment ago" in o["fell_back_why"] and len(fake.log()["requests"]) == 1, "and not paid for by every search after it", o)
+    with Server(binary, data, **dict(env, COHERE_PAUSE_MS="60000")) as s:
+        fake.plan({"status": 429, "retry_after": 1})
+        check("429" in s.rerank()["fell_back_why"] and "a moment ago" in s.rerank()["fell_back_why"], "too many requests: left alone")
+        time.sleep(1.2)
+        check(s.rerank()["method"] == "cohere", "for as long as it asked, not longer")
     with Server(binary, data, RERANK="off", **env) as s:
         fake.plan()
         check("rerank" not in s.hybrid() and s.rerank()["method"] == "hybrid" and not fake.log()["requests"], "off: nobody is asked")
