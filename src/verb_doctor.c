@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "encoder/encoder.h"
+#include "encoder/reranker.h"
 #include "knowledge/embedder.h"
 #include "knowledge/reindex.h"
 #include "models/models.h"
@@ -101,6 +103,25 @@ static struct finding model_runs(struct call *c)
         return (struct finding){ BROKEN, words };
     }
     return (struct finding){ GOOD, arena_printf(&c->mem, "%s, %d dimensions, %s on %s", name, dim, precision, kernels) };
+}
+
+static struct finding reranks(struct call *c)
+{
+    const char *how = conf_text("RERANK"), *name = conf_text("RERANK_MODEL"), *key = conf_text("COHERE_API_KEY");
+    bool        only = how && !strcasecmp(how, "cross-encoder"), other = how && *how && !only && strcasecmp(how, "auto");
+    if (other) return (struct finding){ GOOD, arena_printf(&c->mem, "RERANK is %s", how) };
+    verb_reranker(c);
+    struct reranker *r = reranker_default();
+    reranker_set_default(NULL);
+    if (r) {
+        struct finding good = { GOOD, arena_printf(&c->mem, "%s, %d tokens a pair, %s", reranker_name(r), reranker_max_tokens(r),
+                                                   reranker_precision_used(r)) };
+        reranker_free(r);
+        return good;
+    }
+    bool there = name && *name && !access(*name == '/' ? name : arena_printf(&c->mem, "%s/%s", verb_models_dir(c), name), F_OK);
+    if (there || only) return (struct finding){ BROKEN, arena_printf(&c->mem, "the cross-encoder %s cannot be used; the log says why", name) };
+    return (struct finding){ GOOD, key && *key ? "by Cohere: no cross-encoder is installed" : "none: no cross-encoder is installed" };
 }
 
 /* Which model answers, and what of a change is left to do; one line for all creators. */
@@ -222,6 +243,7 @@ static const struct {
     { "databases", databases },
     { "model files", model_files },
     { "model", model_runs },
+    { "re-ranking", reranks },
     { "vectors", vectors },
     { "pdf reader", pdf_reader },
     { "memory", memory },

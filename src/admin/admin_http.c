@@ -17,6 +17,7 @@
 #include "base/version.h"
 #include "coaching/coaching.h"
 #include "encoder/encoder.h"
+#include "encoder/reranker.h"
 #include "http/http.h"
 #include "models/models.h"
 #include "store/jobs.h"
@@ -143,6 +144,7 @@ static enum err get_health(struct req *r)
     json_put_text(j, "status", s.status);
     json_begin_array(j, "models_loaded");
     if (s.model) json_put_text(j, NULL, s.model);
+    if (reranker_default()) json_put_text(j, NULL, reranker_name(reranker_default()));
     json_end(j);
     json_put_text(j, "database", s.database);
     json_put_text(j, "cache", s.cache);

@@ -264,6 +264,7 @@ def with_cross_encoder(binary, data, fake, folder):
         trace = call(s.port, "/api/v1/turns/" + asked["id"], token=s.token)
         check(trace["search"]["rerank"]["method"] == "cross-encoder" and any("score_rerank" in p for p in trace["passages"]), "and its trace tells", trace["search"])
         check(any(g["name"] == "rerank" for g in trace["stages"]), "with the stage", trace["stages"])
+        check(os.path.basename(folder) in call(s.port, "/health")["models_loaded"], "the health names it")
         check(not fake.log()["requests"], "Cohere is not asked while the cross-encoder answers")
         cli = json.loads(s.chiron("search", "--creator", "rower", "-o", "json", "--rerank", "--depth", "7", QUERY))
         check(cli["rerank"]["of"] == 7 and cli["rerank"]["scored"] == 7, "the command line re-ranks", cli)
