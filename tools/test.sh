@@ -148,7 +148,7 @@ fuzz() {
 # shellcheck disable=SC2046
 tools/setup.sh test $([ -z "${NO_WEB:-}" ] || echo noweb) $([ "$mode" != live ] || echo live) || exit 1
 case $mode in
-all) unit asan; corpora; api; folder quality; web ;;
+all) unit asan; corpora; program "the encoder's kernels on arm64" tools/arm64.sh; api; folder quality; web ;;
 unit) unit asan; corpora ;;
 race) unit tsan; binary=$b/tsan/chiron; CHIRON_SLOW=10; export CHIRON_SLOW; if make --no-print-directory -s B="$b" tsan-binary; then api; else count 0 1 0; fi ;;
 api | web | fuzz) "$mode" ;;

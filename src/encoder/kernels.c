@@ -6,7 +6,10 @@
 #include <math.h>
 #include <string.h>
 
-#if defined __x86_64__
+#if defined __aarch64__
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#elif defined __x86_64__
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -105,7 +108,11 @@ int kernels_int8_list(const struct kernels_int8 **out, int max)
     const struct kernels_int8 *all[8];
     int                        n = 0;
     all[n++] = &kernels_int8_portable;
-#if defined __x86_64__
+#if defined __aarch64__
+    all[n++] = &kernels_int8_neon;
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) all[n++] = &kernels_int8_neon_dot;
+#elif defined __x86_64__
+    all[n++] = &kernels_int8_sse2;
     if (has_avx2()) all[n++] = &kernels_int8_avx2;
     if (has_avx_vnni()) all[n++] = &kernels_int8_avx2_vnni;
     if (has_vnni()) all[n++] = &kernels_int8_vnni_f32;

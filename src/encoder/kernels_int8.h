@@ -83,8 +83,11 @@ const struct kernels_int8 *kernels_int8_choose(const char *kind);
 int kernels_int8_list(const struct kernels_int8 **out, int max);
 
 extern const struct kernels_int8 kernels_int8_portable;
+#if defined __aarch64__
+extern const struct kernels_int8 kernels_int8_neon, kernels_int8_neon_dot;
+#endif
 #if defined __x86_64__
-extern const struct kernels_int8 kernels_int8_avx2, kernels_int8_avx2_vnni;
+extern const struct kernels_int8 kernels_int8_sse2, kernels_int8_avx2, kernels_int8_avx2_vnni;
 extern const struct kernels_int8 kernels_int8_vnni_f32, kernels_int8_vnni, kernels_int8_amx;
 #endif
 #endif
