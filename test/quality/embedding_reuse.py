@@ -116,12 +116,15 @@ def by_provider(chiron, data, fake, token):
     expect(len(fake.sent()) == 1, "after a deletion: %r", fake.sent())
     s.stop()
 
-    # The command line, without a model and without a server.
+    # The command line, with a model that is damaged and without a server.
+    damaged = os.path.join(os.path.dirname(data), "damaged")
+    write_model(damaged + "/small", 64, 1, 1)
+    os.truncate(damaged + "/small/model.safetensors", 5000)
     path = os.path.join(os.path.dirname(data), "hill.md")
     with open(path, "w") as f:
         f.write("# Hill\n\nTwenty hill sprints after the rain.")
     fake.plan([])
-    env = dict(os.environ, ENCODER_MODEL_DIR="/nonexistent", **fake.env)
+    env = dict(os.environ, ENCODER_MODEL_DIR=damaged, ENCODER_MODEL="small", **fake.env)
     subprocess.run([chiron, "ingest", "--data", data, "--creator", "rag", path], env=env, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, check=True)
     expect(len(fake.sent()) == 1 and "sprints" in fake.sent()[0], "by command line: %r", fake.sent())
