@@ -128,8 +128,7 @@ class Run:
                     self.peer(engine, r, "search", "scan", peer, "scan", dict(threads=1, rows=rows), engine=engine,
                               seconds=min(2, self.seconds))
             if rows <= 100000 and not (self.quick and rows > 10000):
-                for mode in ("semantic", "keyword", "hybrid"):
-                    self.ours(0, "search", "--bare", "--rows", str(rows), "--only", mode)
+                self.ours(0, "search", "--bare", "--rows", str(rows), "--only", "semantic,keyword,hybrid")
         if peer:
             peer.stop()
 
@@ -274,14 +273,16 @@ def main():
         with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
             json.dump(run.inputs(), f)
             f.flush()
-            if "embed" in parts:
-                run.embed(python, f.name)
-        if "search" in parts:
-            run.search(python)
-        if "documents" in parts:
-            run.documents()
-        if "servers" in parts:
-            run.servers(python)
+            for name, part in (("embed", lambda: run.embed(python, f.name)), ("search", lambda: run.search(python)),
+                               ("documents", run.documents), ("servers", lambda: run.servers(python))):
+                if name not in parts:
+                    continue
+                try:
+                    part()
+                except (RuntimeError, OSError, ValueError, KeyError, subprocess.SubprocessError) as e:
+                    # The other parts' figures are still worth having.
+                    run.say(f"{name} broke off: {e}")
+                    run.note(f"{name} broke off: {e}")
     finally:
         for p in list(run.stops):
             run.stop(p)

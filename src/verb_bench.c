@@ -264,7 +264,7 @@ static bool write_out(struct plan *p, const char *path)
 static int run(struct plan *p, const char *json_path)
 {
     char        self[512];
-    const char *tmp = getenv("TMPDIR");
+    const char *tmp = p->a.data ? p->a.data : getenv("TMPDIR");
     ssize_t     n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n <= 0) return EXIT_FAILED;
     self[n] = 0;
@@ -301,7 +301,7 @@ int verb_bench(int argc, char **argv)
         { "--precision", NULL, "P", &precision, NULL, "int8, bf16 or f32 (embed and rerank: each; else ENCODER_PRECISION)" },
         { "--rows", NULL, "LIST", &rows, NULL, "sizes of the searched collection (10k,100k,1M; whole searches up to 100k)" },
         { "--json", NULL, "FILE", &json_path, NULL, "write the rows there as well" },
-        { "--only", NULL, "ROW", &only, NULL, "only rows of this name, e.g. bulk" },
+        { "--only", NULL, "ROWS", &only, NULL, "only rows of these names, e.g. bulk,query" },
         { "--bare", NULL, NULL, NULL, &p.bare, "do not measure the machine's limits first" },
         { "--url", NULL, "URL", &url, NULL, "http: a server that is there instead of one of its own" },
         { "--token", NULL, "TOKEN", &token, NULL, "http: its access token" },
@@ -325,7 +325,6 @@ int verb_bench(int argc, char **argv)
         if (!known(p.a.words[i])) return verb_usage(&p.a, "there is no part \"%.60s\"", p.a.words[i]);
     if (precision && form_of(precision) < 0) return verb_usage(&p.a, "--precision is int8, bf16 or f32, not \"%.40s\"", precision);
     if (!read_sizes(&p, rows ? rows : "10k,100k,1M")) return verb_usage(&p.a, "--rows is a list such as 10k,1M, not \"%.60s\"", rows);
-    if (p.a.data) return verb_usage(&p.a, "it measures in a folder of its own and takes no --data");
     p.given_rows = rows != NULL;
     p.given_precision = precision != NULL;
     p.common.precision = precision;

@@ -22,7 +22,7 @@ struct bench {                        /* one part at work, in its child */
     const char      *precision;       /* asked for */
     int              threads;         /* most that a row may use */
     int64_t          rows;            /* of the index */
-    const char      *only;            /* a row's name, NULL all */
+    const char      *only;            /* names of rows with commas between, NULL all */
     const char      *url, *token;     /* of a server that is there, NULL: one of its own */
     int              clients;         /* 0: the rows' own numbers */
     int              pid;             /* of the server at url, for its CPU time and memory; 0 not known */

@@ -143,7 +143,11 @@ void bench_note(struct bench *b, const char *group, const char *fmt, ...)
 
 bool bench_wants(const struct bench *b, const char *name)
 {
-    return !b->only || !strcmp(b->only, name);
+    size_t n = strlen(name);
+    if (!b->only) return true;
+    for (const char *p = b->only; p; p = strchr(p, ','), p = p ? p + 1 : NULL)
+        if (!strncmp(p, name, n) && (p[n] == ',' || !p[n])) return true;
+    return false;
 }
 
 struct client {
