@@ -37,7 +37,7 @@ static void describe(void)
     metric_describe("chiron_model_inference_seconds", 'h', "Time an embedding model ran, by kind.");
     metric_describe("chiron_embed_fallback_total", 'c', "Times the second embedding model answered for the first.");
     metric_describe("chiron_embed_known_total", 'c', "Texts to embed whose vector was in the store already.");
-    metric_describe("chiron_reindex_running", 'g', "1 while vectors of another model, or missing ones, are made.");
+    metric_describe("chiron_reindex_running", 'g', "Jobs that make vectors of another model, or missing ones, now.");
     metric_describe("chiron_reindex_remaining", 'g', "Chunks and stored embeddings that still lack their vector, of the last change looked at.");
     metric_describe("chiron_reindex_vectors_total", 'c', "Vectors made by changes of the model.");
     metric_describe("chiron_reindex_switches_total", 'c', "Times a creator's searches changed over to a complete set of vectors.");

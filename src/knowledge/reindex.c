@@ -30,6 +30,7 @@
 
 enum { BATCH = 32, ROUNDS_MAX = 1000, SLICE_MS = 1000, TOUCH_MS = 1000, NICE = 10, WATCH_SECONDS = 60, WATCH_SECONDS_MAX = 3600 };
 
+static atomic_int running;      /* jobs, here */
 static atomic_bool again;       /* something could not be queued or failed: look at all creators once more */
 
 /* ---- one job ---- */
@@ -230,10 +231,10 @@ static enum err run(struct call *c, const struct job *j)
     if (!t) abort();
     t->w.c = c;
     t->w.job = j;
-    metric_set("chiron_reindex_running", NULL, 1);
+    metric_set("chiron_reindex_running", NULL, atomic_fetch_add(&running, 1) + 1);
     if (pthread_create(&id, NULL, run_low, t)) run_low(t);
     else pthread_join(id, NULL);
-    metric_set("chiron_reindex_running", NULL, 0);
+    metric_set("chiron_reindex_running", NULL, atomic_fetch_sub(&running, 1) - 1);
     enum err e = t->e;
     if (e && e != ERR_CANCELLED) {
         log_warn(c, "the change of the embedding model stopped", "creator", c->creator_id, "why", c->err_text, NULL);
@@ -335,7 +336,7 @@ enum err reindex_look(struct call *c, struct reindex_status *out)
     enum err e = model_store_state(c, &s.models);
     if (!e) e = model_store_flags(c, &lacking, &s.job_id);
     const struct model_row *m = s.models.next.label ? &s.models.next : &s.models.active;
-    if (!e && m->label) e = model_store_count(c, m->label, &s.done, &s.all);
+    if (!e) e = model_store_count(c, m->label ? m->label : "", &s.done, &s.all);
     if (e) return e;
     s.answers = runs_here(c, &s.models.active);
     *out = s;
@@ -346,6 +347,7 @@ const char *reindex_words(struct call *c, const struct reindex_status *s)
 {
     const char *active = s->models.active.name, *next = s->models.next.name, *declined = s->models.declined.name;
     const char *how = s->answers ? "" : ", words alone answer";
+    if (!active && s->all) return arena_printf(&c->mem, "%lld passages; a server or chiron reindex notes their model", (long long)s->all);
     if (!active) return "no vectors yet";
     if (next)
         return arena_printf(&c->mem, "%s, changing to %s: %lld of %lld made%s", active, next, (long long)s->done, (long long)s->all, how);
