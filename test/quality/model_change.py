@@ -8,6 +8,7 @@ folder is gone, a folder with other content, a cancelled change, the command lin
 
 usage: model_change.py CHIRON [SEED]
 """
+import atexit
 import json
 import os
 import random
@@ -62,6 +63,7 @@ class Server:
         e.update(env)
         self.child = subprocess.Popen([chiron, "serve", "--data", data, "--listen", address], env=e, stdout=subprocess.DEVNULL,
                                       stderr=self.log, text=True)
+        atexit.register(self.child.kill)         # whatever fails, no server is left running
         until = time.time() + 60
         while time.time() < until and self.child.poll() is None:
             try:
