@@ -74,7 +74,7 @@ static const char *precision_used(struct call *c)
     return precision_name(&p);
 }
 
-static int reach_of(const struct card *k) { return k->max_tokens < LIMIT_TOKENS || k->cross_encoder ? k->max_tokens : LIMIT_TOKENS; }
+static int reach_of(const struct card *k) { return k->max_tokens < LIMIT_TOKENS ? k->max_tokens : LIMIT_TOKENS; }
 
 static void show(const struct model *m, const char *precision)
 {
