@@ -166,7 +166,7 @@ def limits_table(r):
 
 def embed_table(r):
     rows = []
-    for who, words in ((CHIRON, "Chiron"), (VNNI, "Chiron, VNNI only"), (ORT, "ONNX Runtime")):
+    for who, words in ((CHIRON, "Chiron"), (VNNI, "Chiron, VNNI only"), (ORT, "ONNX Runtime"), ("sentence-transformers", "sentence-transformers")):
         for form in ("int8", "bf16", "f32"):
             one, two = (r.figure("per_second_median", who, "embed", "bulk", precision=form, threads=t) for t in (1, 2))
             q1, q2 = (r.figure("p50_ms", who, "embed", "query", precision=form, threads=t) for t in (1, 2))
@@ -222,7 +222,8 @@ def plots(r):
     rate = lambda who, form: r.figure("per_second_median", who, "embed", "bulk", precision=form, threads=2)  # noqa: E731
     bars = [(words, rate(who, form), kind) for words, who, form, kind in (
         ("Chiron int8", CHIRON, "int8", "ours"), ("Chiron int8, VNNI only", VNNI, "int8", "ours2"), ("Chiron bf16", CHIRON, "bf16", "ours"),
-        ("Chiron f32", CHIRON, "f32", "ours"), ("ONNX Runtime int8", ORT, "int8", 0), ("ONNX Runtime f32", ORT, "f32", 2)) if rate(who, form)]
+        ("Chiron f32", CHIRON, "f32", "ours"), ("ONNX Runtime int8", ORT, "int8", 0), ("ONNX Runtime f32", ORT, "f32", 2),
+        ("sentence-transformers f32", "sentence-transformers", "f32", 1)) if rate(who, form)]
     sizes = (10000, 100000, 1000000)
 
     def curve(who, name):

@@ -88,6 +88,10 @@ class Run:
 
     def embed(self, python, inputs):
         peer = Peer(python, "embed.py", MODEL, inputs, os.path.join(CACHE, "bench")) if python else None
+        torch = peers_python("torch", "requirements-torch.txt")
+        torch = Peer(torch, "torch_f32.py", MODEL, inputs) if torch and not self.quick else None
+        if not torch:
+            self.note("sentence-transformers was not measured: BENCH_TORCH=1 make bench fetches it (2.9 GB).")
         forms = ["int8"] if self.quick else ["int8", "bf16", "f32"]
         ort = [("int8", 2), ("int8", 1)] if self.quick else [("int8", 2), ("int8", 1), ("f32", 2), ("f32", 1)]
         for r in range(self.rounds):
@@ -104,6 +108,10 @@ class Run:
                     keys = dict(precision=model, threads=threads)
                     self.peer("onnxruntime", r, "embed", "bulk", peer, "bulk", keys, model=model, threads=threads, seconds=self.seconds)
                     self.peer("onnxruntime", r, "embed", "query", peer, "query", keys, model=model, threads=threads, seconds=self.seconds)
+            for threads in (2, 1) if torch else ():
+                keys = dict(precision="f32", threads=threads)
+                self.peer("sentence-transformers", r, "embed", "bulk", torch, "bulk", keys, threads=threads, seconds=self.seconds)
+                self.peer("sentence-transformers", r, "embed", "query", torch, "query", keys, threads=threads, seconds=self.seconds)
             self.say(f"re-ranking, round {r + 1} of {self.rounds}")
             for form in forms:
                 self.ours(r, "rerank", "--bare", "--precision", form)
@@ -114,8 +122,9 @@ class Run:
                     self.peer("onnxruntime", r, "rerank", "cross_encoder", peer, "rerank", keys, model=form, threads=2, seconds=self.seconds)
         self.say("callers at once")
         self.ours(0, "embed", "--bare", "--precision", "int8", "--only", "concurrent")
-        if peer:
-            peer.stop()
+        for p in (peer, torch):
+            if p:
+                p.stop()
 
     def search(self, python):
         peer = Peer(python, "search.py") if python else None
@@ -238,10 +247,10 @@ def resident(pid):
         return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
 
 
-def peers_python():
-    with open(os.path.join(HERE, "peers", "requirements.txt"), "rb") as f:
+def peers_python(kind="peers", pins="requirements.txt"):
+    with open(os.path.join(HERE, "peers", pins), "rb") as f:
         name = hashlib.sha256(f.read()).hexdigest()[:12]
-    path = os.path.join(CACHE, "bench", f"peers-{name}")
+    path = os.path.join(CACHE, "bench", f"{kind}-{name}")
     return os.path.join(path, "bin", "python") if os.path.exists(os.path.join(path, ".whole")) else None
 
 

