@@ -107,7 +107,7 @@ static void print_text(const struct passage *p, int n, const struct search_info 
 int verb_search(int argc, char **argv)
 {
     const char *creator = NULL, *k_text = NULL, *mode = "hybrid", *user = NULL, *types = NULL, *threshold_text = NULL, *depth_text = NULL, *preset_text = NULL, *level = NULL, *like = NULL;
-    bool        rerank = false, plain = false;
+    bool        rerank = false, plain = false, as_written = false;
     const struct verb_flag flags[] = {
         { "--creator", NULL, "C", &creator, NULL, "whose knowledge" },
         { "--limit", "-k", "N", &k_text, NULL, "how many passages, 1 to 100 (5)" },
@@ -115,6 +115,7 @@ int verb_search(int argc, char **argv)
         { "--user", NULL, "U", &user, NULL, "as this user: shared passages and their own" },
         { "--type", NULL, "TYPE", &types, NULL, "only this content type" },
         { "--threshold", NULL, "X", &threshold_text, NULL, "least score, 0 to 1 (0)" },
+        { "--as-written", NULL, NULL, NULL, &as_written, "do not put misspelt words right" },
         { "--like", NULL, "ID", &like, NULL, "the nearest to this passage, in place of a query" },
         { "--rerank", NULL, NULL, NULL, &rerank, "look at the best again, however long it takes" },
         { "--no-rerank", NULL, NULL, NULL, &plain, "leave the order of the search" },
@@ -155,6 +156,7 @@ int verb_search(int argc, char **argv)
     if (types) o.types = only;
     o.k = (int)k;
     o.threshold = (float)threshold;
+    o.as_written = as_written;
 
     struct verb_env v;
     struct passage *p = NULL;

@@ -17,7 +17,7 @@ _chiron() {
     case $verb in
     serve) flags="--listen --demo" ;;
     ingest) flags="--creator --user --title --type --language --unit --replace" ;;
-    search) flags="--creator --user --limit --mode --type --threshold --rerank --no-rerank --depth --preset --match --like" ;;
+    search) flags="--creator --user --limit --mode --type --threshold --as-written --rerank --no-rerank --depth --preset --match --like" ;;
     rerank) flags="--limit" ;;
     ask) flags="--creator --user --conversation --limit" ;;
     why) flags="--creator" ;;

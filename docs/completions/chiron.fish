@@ -19,6 +19,7 @@ complete -c chiron -n '__fish_seen_subcommand_from search ask' -s k -l limit -x 
 complete -c chiron -n '__fish_seen_subcommand_from search eval' -l mode -x -a 'hybrid semantic keyword'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l type -x -d 'content type'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l threshold -x -d 'least score'
+complete -c chiron -n '__fish_seen_subcommand_from search' -l as-written -d 'leave misspelt words'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l like -x -d 'the nearest to this passage'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l rerank -d 'look at the best again'
 complete -c chiron -n '__fish_seen_subcommand_from search' -l no-rerank -d 'leave the order'
@@ -34,6 +35,7 @@ complete -c chiron -n '__fish_seen_subcommand_from embed' -l as -x -a 'query pas
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l documents -r
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l queries -r
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l qrels -r
+complete -c chiron -n '__fish_seen_subcommand_from eval' -l each -r
 complete -c chiron -n '__fish_seen_subcommand_from token' -l role -x -a 'owner service user'
 complete -c chiron -n '__fish_seen_subcommand_from token' -l hours -x
 complete -c chiron -n '__fish_seen_subcommand_from models' -a 'list verify pull use remove'
