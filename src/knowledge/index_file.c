@@ -110,6 +110,17 @@ static uint64_t sum_of(const void *data, size_t n)
     return packed_sum(&h, sizeof h) * 31 + packed_sum((const char *)data + sizeof h, n - sizeof h);
 }
 
+void index_file_seal(void *data, size_t n)
+{
+    struct head h;
+    if (n < sizeof h) return;
+    memcpy(&h, data, sizeof h);
+    h.file_bytes = n;
+    memcpy(data, &h, sizeof h);
+    h.sum = sum_of(data, n);
+    memcpy(data, &h, sizeof h);
+}
+
 /* ---- reading ---- */
 
 static bool texts_are(const char *p, uint64_t bytes, uint32_t count)
@@ -387,9 +398,7 @@ static void fill(const struct collection *col, struct plan *plan, char *data)
         copy_rows(&col->sets[i], &p->set[i].part);
     }
     memcpy(data, h, sizeof *h);
-    struct head sealed = *h;
-    sealed.sum = sum_of(data, h->file_bytes);
-    memcpy(data, &sealed, sizeof sealed);
+    index_file_seal(data, h->file_bytes);
 }
 
 static enum err write_file(struct call *c, const struct collection *col, struct plan *plan, const char *path)

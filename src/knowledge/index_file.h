@@ -29,4 +29,6 @@ void index_file_drop(struct call *c);
 void index_file_close(struct index_file *f);     /* NULL allowed */
 /* Of a file's bytes: a collection over them that does not own them, and the file's mark; NULL: *why_out says what is wrong. */
 struct collection *index_file_parse(const void *data, size_t n, char mark_out[INDEX_MARK_BYTES], const char **why_out);
+/* Puts length and checksum of a file's bytes in their places; too few bytes stay as they are. */
+void index_file_seal(void *data, size_t n);
 #endif

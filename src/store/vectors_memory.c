@@ -24,6 +24,7 @@
 #define ROUNDER_BITS 0x4b400000
 #define SAMPLE     32      /* one run in so many says beforehand about how good the best are */
 #define SAMPLED    16384u  /* in sets of at least so many rows */
+#define LIKELY     24      /* rows whose lower bits are waited for together */
 #define LOW_MIDDLE 7.5f    /* of what the lower four bits may be */
 
 struct vectors {
@@ -277,16 +278,30 @@ struct scan {
     float guess;           /* rows that score no more are not wanted, -INFINITY: all are */
     struct vectors_bar bar;
     struct best best;
+    int waiting;
+    struct likely {        /* a row whose lower bits have been asked for from memory */
+        const uint8_t *low;
+        float scale;
+        int32_t high;
+        uint32_t slot;
+    } likely[LIKELY];
 };
 
-static void score_row(struct scan *s, const struct vectors_part *p, uint32_t at, uint32_t slot, int32_t high)
+static void score_row(struct scan *s, const struct likely *x)
 {
     int32_t low;
-    s->v->kernel->dot(p->low + (size_t)at * s->v->stride, s->v->stride, 1, s->q, &low);
-    float score = p->scale[at] * (float)(16 * high + low - 128 * s->sum);
+    s->v->kernel->dot(x->low, s->v->stride, 1, s->q, &low);
+    float score = x->scale * (float)(16 * x->high + low - 128 * s->sum);
+    uint32_t slot = x->slot;
     if (score <= s->guess || (s->best.n == s->best.max && score <= s->best.at[0].cosine)) return;
     offer(&s->best, slot, score);
     if (s->best.n == s->best.max) s->bar.score = s->best.at[0].cosine;
+}
+
+static void score_waiting(struct scan *s)
+{
+    for (int i = 0; i < s->waiting; i++) score_row(s, &s->likely[i]);
+    s->waiting = 0;
 }
 
 /* One word of slots, all in one part: run lengths of 64 for the dense case, single rows where few bits are set. */
@@ -306,12 +321,13 @@ static void scan_word(struct scan *s, const struct vectors_part *p, uint32_t at,
             k->dot(rows + (size_t)i * stride, stride, 1, s->q, &dots[i]);
         }
     }
-    /* The rows are far apart: asked for together they come together. */
-    for (uint64_t w = bits; w; w &= w - 1)
-        for (size_t j = 0; j < stride; j += 64) __builtin_prefetch(p->low + (at + (size_t)__builtin_ctzll(w)) * stride + j);
+    /* The lower bits lie far apart: they come while the scan goes on. */
     for (uint64_t w = bits; w; w &= w - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(w);
-        score_row(s, p, at + i, first_slot + i, dots[i]);
+        struct likely *x = &s->likely[s->waiting++];
+        *x = (struct likely){ p->low + (size_t)(at + i) * stride, p->scale[at + i], dots[i], first_slot + i };
+        for (size_t j = 0; j < stride; j += 64) __builtin_prefetch(x->low + j);
+        if (s->waiting == LIKELY) score_waiting(s);
     }
 }
 
@@ -325,6 +341,7 @@ static void scan_runs(struct scan *s, uint32_t count, const uint64_t *allowed, u
         const struct vectors_part *p = part_of(s->v, slot, &at);
         scan_word(s, p, at, slot, bits);
     }
+    score_waiting(s);
 }
 
 /* A score that more rows than are wanted will reach, by a sample; -INFINITY: begin from nothing. With it the first rows of
