@@ -26,6 +26,8 @@ struct encode_seat {
     const struct kernels_int8 *k8;   /* in int8, in place of k, products, sum, and act; inner is bytes */
     uint8_t              *act8, *context8;
     struct kernels_row   *act_row, *context_row, *inner_row;
+    encode_watch_fn       watch;
+    void                 *watch_arg;
 };
 
 /* Rows are rounded up in the last block, so every buffer has a block's worth behind it. Zeroed: what lies there is
@@ -82,6 +84,12 @@ struct encode_seat *encode_seat_new(struct weights *w, const struct precision *p
     return s;
 }
 
+void encode_seat_watch(struct encode_seat *s, encode_watch_fn watch, void *arg)
+{
+    s->watch = watch;
+    s->watch_arg = arg;
+}
+
 void encode_seat_free(struct encode_seat *s)
 {
     if (!s) return;
@@ -116,6 +124,7 @@ static bool project_qkv(struct encode_seat *s, const struct weights_layer *l, in
 {
     int n = s->w->hidden;
     if (s->k8) {
+        if (s->watch) s->watch(s->watch_arg, (int)(l - s->w->layer), PLAN_QKV, act8_of(s, row), s->act_row + row, rows);
         s->k8->project(&l->int8[PLAN_QKV], act8_of(s, row), s->act_row + row, row_of(s, s->qkv, row, 3 * n), rows, s->scratch);
         return true;
     }
@@ -123,7 +132,15 @@ static bool project_qkv(struct encode_seat *s, const struct weights_layer *l, in
                            row_of(s, s->qkv, row, 3 * n));
 }
 
-static void finish_block_int8(struct encode_seat *s, const struct weights_layer *l, int row, int rows)
+/* Says for which matrix rows of activations are to be made. */
+static void aim(struct kernels_row *row, int rows, const struct kernels_matrix *m)
+{
+    for (int i = 0; i < rows; i++) row[i].pivots = m ? m->pivots : NULL;
+}
+
+/* next: the layer after l; NULL when there is none. */
+static void finish_block_int8(struct encode_seat *s, const struct weights_layer *l, const struct weights_layer *next, int row,
+                              int rows)
 {
     const struct weights      *w = s->w;
     const struct kernels_int8 *k = s->k8;
@@ -131,9 +148,16 @@ static void finish_block_int8(struct encode_seat *s, const struct weights_layer 
     uint8_t                   *act = act8_of(s, row);
     struct kernels_row        *act_row = s->act_row + row;
     k->narrow(row_of(s, s->context, row, w->hidden), s->context8, s->context_row, rows, w->hidden);
+    aim(act_row, rows, &l->int8[PLAN_UP]);
     k->merge(&l->int8[PLAN_OUT], s->context8, s->context_row, x, l->after_attention.gain, l->after_attention.shift,
              w->norm_eps, act, act_row, rows, s->scratch);
+    aim(s->inner_row, rows, &l->int8[PLAN_DOWN]);
     k->expand(&l->int8[PLAN_UP], act, act_row, s->inner, s->inner_row, rows, s->scratch);
+    if (s->watch) {
+        s->watch(s->watch_arg, (int)(l - w->layer), PLAN_UP, act, act_row, rows);
+        s->watch(s->watch_arg, (int)(l - w->layer), PLAN_DOWN, s->inner, s->inner_row, rows);
+    }
+    aim(act_row, rows, next ? &next->int8[PLAN_QKV] : NULL);
     k->merge(&l->int8[PLAN_DOWN], s->inner, s->inner_row, x, l->after_inner.gain, l->after_inner.shift, w->norm_eps, act,
              act_row, rows, s->scratch);
 }
@@ -146,7 +170,7 @@ static bool finish_block(struct encode_seat *s, const struct weights_layer *l, i
     const int             n = w->hidden;
     float                *x = s->x + (size_t)row * (size_t)n;
     if (s->k8) {
-        finish_block_int8(s, l, row, rows);
+        finish_block_int8(s, l, l - w->layer + 1 < w->layers ? l + 1 : NULL, row, rows);
         return true;
     }
     void *act = row_of(s, s->act, row, n);
@@ -174,10 +198,11 @@ static void embed_tokens(struct encode_seat *s, const int32_t *ids, const int *l
             /* The table was finite at load: the file was changed under the map. */
             if (!word) abort();
             const float *type = firsts && at >= firsts[i] ? w->second : w->zero;
-            if (s->k8)
+            if (s->k8) {
+                aim(s->act_row + row, 1, &w->layer[0].int8[PLAN_QKV]);
                 s->k8->layer_norm(x, word, type, w->norm.gain, w->norm.shift, w->norm_eps, act8_of(s, row), s->act_row + row, 1,
                                   w->hidden);
-            else
+            } else
                 s->k->layer_norm(x, word, type, w->norm.gain, w->norm.shift, w->norm_eps, row_of(s, s->act, row, w->hidden), 1,
                                  w->hidden);
         }

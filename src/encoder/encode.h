@@ -15,6 +15,11 @@ struct encode_seat;
 struct encode_seat *encode_seat_new(struct weights *w, const struct precision *p);
 void                encode_seat_free(struct encode_seat *s);    /* NULL allowed */
 
+/* Sees the activations that go to a matrix, in int8; for whoever fits weights to them. */
+typedef void (*encode_watch_fn)(void *arg, int layer, enum weights_plan plan, const uint8_t *act, const struct kernels_row *row,
+                                int rows);
+void encode_seat_watch(struct encode_seat *s, encode_watch_fn watch, void *arg);
+
 /* ids: the n sequences one after another, lens[i] ids each (1..LIMIT_TOKENS, at most the model's positions, all inside
  * its vocabulary), ENCODE_PACK_TOKENS in all at most. rows[i]: hidden floats, the unit vector of sequence i. The calling
  * thread has called matmul_thread_begin. false: a product failed; rows are then undefined. */

@@ -14,7 +14,7 @@ static size_t vector_bytes(int width) { return (size_t)kernels_int8_pitch(width)
 
 size_t kernels_matrix_bytes(int depth, int width)
 {
-    return (size_t)kernels_int8_pitch(depth) * (size_t)kernels_int8_pitch(width) + 3 * vector_bytes(width);
+    return (size_t)kernels_int8_pitch(depth) * (size_t)kernels_int8_pitch(width) + (3 + KERNELS_INT8_PIVOTS) * vector_bytes(width) + 64;
 }
 
 struct kernels_matrix kernels_matrix_at(void *place, int depth, int width)
@@ -24,6 +24,9 @@ struct kernels_matrix kernels_matrix_at(void *place, int depth, int width)
     m.scale = (float *)after;
     m.sum = (float *)(after + vector_bytes(width));
     m.bias = (float *)(after + 2 * vector_bytes(width));
+    m.pivot_weight = (float *)(after + 3 * vector_bytes(width));
+    m.pivots = (struct kernels_pivots *)(after + (3 + KERNELS_INT8_PIVOTS) * vector_bytes(width));
+    _Static_assert(sizeof *m.pivots <= 64, "the place has 64 bytes for them");
     return m;
 }
 
@@ -70,8 +73,12 @@ static void product(const struct kernels_matrix *m, const uint8_t *act, const st
                 for (int n = 0; n < BLOCK; n++)
                     sum[n] += a[0] * w[4 * n] + a[1] * w[4 * n + 1] + a[2] * w[4 * n + 2] + a[3] * w[4 * n + 3];
             float *to = out + (size_t)r * (size_t)m->width + first;
-            for (int n = 0; n < columns; n++)
-                to[n] = row[r].scale * ((float)sum[n] * m->scale[first + n]) + (row[r].zero * m->sum[first + n] + m->bias[first + n]);
+            for (int n = 0; n < columns; n++) {
+                float pivots = 0;
+                for (int i = 0; i < m->pivots->count; i++)
+                    pivots += row[r].pivot[i] * m->pivot_weight[(size_t)i * (size_t)kernels_int8_pitch(m->width) + (size_t)(first + n)];
+                to[n] = pivots + row[r].scale * ((float)sum[n] * m->scale[first + n]) + (row[r].zero * m->sum[first + n] + m->bias[first + n]);
+            }
         }
     }
 }
@@ -79,18 +86,22 @@ static void product(const struct kernels_matrix *m, const uint8_t *act, const st
 static void quantise(const float *in, float low, float high, uint8_t *out, struct kernels_row *row, int width)
 {
     const float span = high - low, by = span > 1e-30f ? 255 / span : 0;
-    *row = (struct kernels_row){ .scale = by > 0 ? span / 255 : 0, .zero = low };
+    row->scale = by > 0 ? span / 255 : 0;
+    row->zero = low;
     for (int i = 0; i < width; i++) out[i] = (uint8_t)lrintf(fminf((in[i] - low) * by, 255));
 }
 
-static void quantise_row(const float *in, uint8_t *out, struct kernels_row *row, int width)
+/* in is as it was afterwards. */
+static void quantise_row(float *in, uint8_t *out, struct kernels_row *row, int width)
 {
+    kernels_take_pivots(in, row);
     float low = in[0], high = in[0];
     for (int i = 1; i < width; i++) {
         low = fminf(low, in[i]);
         high = fmaxf(high, in[i]);
     }
     quantise(in, low, high, out, row, width);
+    kernels_give_pivots(in, row);
 }
 
 static void project(const struct kernels_matrix *m, const uint8_t *act, const struct kernels_row *row, void *out, int rows,
@@ -107,10 +118,9 @@ static void expand(const struct kernels_matrix *m, const uint8_t *act, const str
     product(m, act, row, sums, rows);
     for (int r = 0; r < rows; r++) {
         float *v = sums + (size_t)r * (size_t)m->width, high = 0;
-        for (int i = 0; i < m->width; i++) {
-            v[i] = 0.5f * v[i] * (1 + erff(v[i] * (float)M_SQRT1_2));
-            high = fmaxf(high, v[i]);
-        }
+        for (int i = 0; i < m->width; i++) v[i] = 0.5f * v[i] * (1 + erff(v[i] * (float)M_SQRT1_2));
+        kernels_take_pivots(v, &out_row[r]);
+        for (int i = 0; i < m->width; i++) high = fmaxf(high, v[i]);
         quantise(v, KERNELS_INT8_GELU_ZERO, high, out + (size_t)r * (size_t)kernels_int8_pitch(m->width), &out_row[r], m->width);
     }
 }
@@ -142,7 +152,15 @@ static void merge(const struct kernels_matrix *m, const uint8_t *act, const stru
 static void narrow(const void *in, uint8_t *out, struct kernels_row *out_row, int rows, int width)
 {
     const float *v = in;
-    for (int r = 0; r < rows; r++, v += width, out += kernels_int8_pitch(width)) quantise_row(v, out, &out_row[r], width);
+    for (int r = 0; r < rows; r++, v += width, out += kernels_int8_pitch(width)) {
+        float low = v[0], high = v[0];
+        for (int i = 1; i < width; i++) {
+            low = fminf(low, v[i]);
+            high = fmaxf(high, v[i]);
+        }
+        out_row[r] = (struct kernels_row){ 0 };
+        quantise(v, low, high, out, &out_row[r], width);
+    }
 }
 
 static void attention(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim, void *scratch)

@@ -14,15 +14,44 @@ enum {
     KERNELS_INT8_ROWS = 64,      /* of one call at most */
     KERNELS_INT8_BLOCK = 64,     /* rows and columns of a block of packed weights */
     KERNELS_INT8_LEVELS = 127,   /* weights are -127..127 */
+    KERNELS_INT8_PIVOTS = 8,
 };
 
 /* What gelu gives is never below this: its rows have it as their zero. */
 #define KERNELS_INT8_GELU_ZERO (-0.17f)
 
-/* A row of activations: x = scale · q + zero, q 0..255. */
-struct kernels_row {
-    float scale, zero;
+/* Channels of the activations that go to a matrix in f32, beside the product: a few channels of a BERT are far larger than
+ * all others, one of them a hundred times in the first token's row, and would leave the others a handful of levels. */
+struct kernels_pivots {
+    int32_t  count;   /* 0, or KERNELS_INT8_PIVOTS */
+    uint16_t at[KERNELS_INT8_PIVOTS];
 };
+
+/* A row of activations: x = scale · q + zero, q 0..255, and in channel pivots->at[i] pivot[i] more. Whoever has a row made
+ * sets pivots to those of the matrix the row is for, or NULL; the maker takes these channels as 0 and keeps their
+ * numbers in pivot. All of pivot is 0 when there are none. */
+struct kernels_row {
+    float                        scale, zero;
+    const struct kernels_pivots *pivots;
+    float                        pivot[KERNELS_INT8_PIVOTS];
+};
+
+/* For makers of rows: takes the pivots out of a row of numbers, and puts them back. */
+static inline void kernels_take_pivots(float *x, struct kernels_row *row)
+{
+    const int count = row->pivots ? row->pivots->count : 0;
+    for (int i = 0; i < KERNELS_INT8_PIVOTS; i++) row->pivot[i] = 0;
+    for (int i = 0; i < count; i++) {
+        row->pivot[i] = x[row->pivots->at[i]];
+        x[row->pivots->at[i]] = 0;
+    }
+}
+
+static inline void kernels_give_pivots(float *x, const struct kernels_row *row)
+{
+    const int count = row->pivots ? row->pivots->count : 0;
+    for (int i = 0; i < count; i++) x[row->pivots->at[i]] = row->pivot[i];
+}
 
 /* Up to the next multiple of a block: what a row of `width` activations takes in memory, and what depth is. */
 static inline int kernels_int8_pitch(int width)
@@ -36,11 +65,13 @@ static inline int kernels_int8_pitch(int width)
 struct kernels_matrix {
     int8_t *packed;
     float  *scale, *sum, *bias;
+    struct kernels_pivots *pivots;
+    float  *pivot_weight;        /* KERNELS_INT8_PIVOTS × kernels_int8_pitch(width): the weights of the pivots, unrounded */
     int     depth;               /* a multiple of 64: the pitch of the activations */
     int     width;               /* a multiple of 32 */
 };
 
-/* The bytes of a matrix with its three vectors, a multiple of 64. One after another they make the whole of a model, so
+/* The bytes of a matrix with all that belongs to it, a multiple of 64. One after another they make the whole of a model, so
  * that the bytes can be written to a file and mapped again. */
 size_t                kernels_matrix_bytes(int depth, int width);
 /* place: kernels_matrix_bytes() bytes, 64-byte aligned; all zero before the first column is packed. */
@@ -50,7 +81,8 @@ void                  kernels_matrix_column(const struct kernels_matrix *m, int 
 
 /* Everywhere: rows 1..KERNELS_INT8_ROWS; act: rows of pitch m->depth with KERNELS_SPARE_ROWS readable rows behind, and
  * what is beyond the real width in a row is any number; row: one for each of rows; scratch: kernels_int8_scratch() bytes;
- * out and act never overlap. All pointers to rows 64-byte aligned. A product is act · m + m->bias in real numbers. */
+ * out and act never overlap. All pointers to rows 64-byte aligned. A product is act · m + m->bias in real numbers.
+ * out_row: pivots set, all else is filled in. */
 struct kernels_int8 {
     const char *name;            /* "avx512": what ENCODER_KERNELS says; "-" and more where a kind has two */
     enum form   between;         /* of queries, keys, values and context: FORM_F32 or FORM_BF16 */
@@ -68,7 +100,7 @@ struct kernels_int8 {
     /* x ← norm(x + add + bias) · gain + shift, as in struct kernels; out gets the same in u8. */
     void (*layer_norm)(float *x, const float *add, const float *bias, const float *gain, const float *shift, float eps,
                        uint8_t *out, struct kernels_row *out_row, int rows, int width);
-    /* out ← in, rows × width in `between`. */
+    /* out ← in, rows × width in `between`; its rows have no pivots. */
     void (*narrow)(const void *in, uint8_t *out, struct kernels_row *out_row, int rows, int width);
     /* That of a table of struct kernels in the form `between`. */
     void (*attention)(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim, void *scratch);

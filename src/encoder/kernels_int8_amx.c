@@ -110,9 +110,9 @@ TILED static void project(const struct kernels_matrix *m, const uint8_t *act, co
 TILED static void expand(const struct kernels_matrix *m, const uint8_t *act, const struct kernels_row *row, uint8_t *out,
                          struct kernels_row *out_row, int rows, void *scratch)
 {
-    const struct expanding e = expanding_in(scratch, rows);
-    FOR_SUMS(expand_sums(m, row, &s, &e));
-    expand_end(m, &e, out, out_row, rows);
+    float *value = scratch;
+    FOR_SUMS(expand_sums(m, row, &s, value));
+    expand_end(m, value, out, out_row, rows);
 }
 
 TILED static void merge(const struct kernels_matrix *m, const uint8_t *act, const struct kernels_row *row, float *x,

@@ -49,7 +49,8 @@ LANES_INLINE float lanes_sum_of(const lanes_f *v)
 LANES_INLINE void lanes_quantise(const float *in, float low, float high, uint8_t *out, struct kernels_row *row, int width, lanes_bytes bytes)
 {
     const float span = high - low, by = span > 1e-30f ? 255 / span : 0;
-    *row = (struct kernels_row){ .scale = by > 0 ? span / 255 : 0, .zero = low };
+    row->scale = by > 0 ? span / 255 : 0;
+    row->zero = low;
     for (int i = 0; i < width; i += 2 * LANES) {
         const lanes_i q[2] = { __builtin_convertvector((*(const lanes_f *)(in + i) - low) * by + 0.5f, lanes_i),
                                __builtin_convertvector((*(const lanes_f *)(in + i + LANES) - low) * by + 0.5f, lanes_i) };
@@ -70,6 +71,21 @@ LANES_INLINE void lanes_quantise_row(const float *in, uint8_t *out, struct kerne
         most = high[i] > most ? high[i] : most;
     }
     lanes_quantise(in, least, most, out, row, width, bytes);
+}
+
+/* Adds the pivots' share to a product's sums, rows × m->width. */
+LANES_INLINE void lanes_pivots(const struct kernels_matrix *m, const struct kernels_row *row, float *sums, int rows)
+{
+    const size_t pitch = (size_t)kernels_int8_pitch(m->width);
+    if (!m->pivots->count) return;
+    for (int r = 0; r < rows; r++, sums += m->width)
+        for (int i = 0; i < m->width; i += LANES) {
+            lanes_f v = *(const lanes_f *)(sums + i);
+#pragma GCC unroll 8
+            for (int k = 0; k < KERNELS_INT8_PIVOTS; k++)
+                v += *(const lanes_f *)(m->pivot_weight + (size_t)k * pitch + (size_t)i) * row[r].pivot[k];
+            *(lanes_f *)(sums + i) = v;
+        }
 }
 
 /* Φ(t) = ½ + t·P(u), u = 2t²/4.5² − 1, for |t| ≤ 4.5: a minimax fit with an error of 4e-5 in t·Φ(t). */
@@ -96,8 +112,9 @@ LANES_INLINE void lanes_expand(float *sums, uint8_t *out, struct kernels_row *ou
             lanes_f v = *(const lanes_f *)(sums + i);
             lanes_gelu(&v);
             *(lanes_f *)(sums + i) = v;
-            lanes_max(&high, &v);
         }
+        kernels_take_pivots(sums, &out_row[r]);
+        for (int i = 0; i < width; i += LANES) lanes_max(&high, (const lanes_f *)(sums + i));
         float most = 0;
         for (int i = 0; i < LANES; i++) most = high[i] > most ? high[i] : most;
         lanes_quantise(sums, KERNELS_INT8_GELU_ZERO, most, out, &out_row[r], width, bytes);
@@ -126,7 +143,9 @@ LANES_INLINE void lanes_norm(float *x, const float *add, const float *bias, cons
             lanes_f v = (*(const lanes_f *)(x + i) - mean) * scale;
             *(lanes_f *)(x + i) = v * *(const lanes_f *)(gain + i) + *(const lanes_f *)(shift + i);
         }
+        kernels_take_pivots(x, &out_row[r]);
         lanes_quantise_row(x, out, &out_row[r], width, bytes);
+        kernels_give_pivots(x, &out_row[r]);
     }
 }
 
@@ -136,11 +155,13 @@ LANES_INLINE void lanes_norm(float *x, const float *add, const float *bias, cons
                                         void *out, int rows, void *scratch)                                                \
     {                                                                                                                      \
         product(m, act, row, out, rows, lanes_behind(scratch, m));                                                         \
+        lanes_pivots(m, row, out, rows);                                                                                   \
     }                                                                                                                      \
     target static void expand_##suffix(const struct kernels_matrix *m, const uint8_t *act, const struct kernels_row *row,  \
                                        uint8_t *out, struct kernels_row *out_row, int rows, void *scratch)                 \
     {                                                                                                                      \
         product(m, act, row, scratch, rows, lanes_behind(scratch, m));                                                     \
+        lanes_pivots(m, row, scratch, rows);                                                                               \
         lanes_expand(scratch, out, out_row, rows, m->width, bytes);                                                        \
     }                                                                                                                      \
     target static void merge_##suffix(const struct kernels_matrix *m, const uint8_t *act, const struct kernels_row *row,   \
@@ -148,6 +169,7 @@ LANES_INLINE void lanes_norm(float *x, const float *add, const float *bias, cons
                                       struct kernels_row *out_row, int rows, void *scratch)                                \
     {                                                                                                                      \
         product(m, act, row, scratch, rows, lanes_behind(scratch, m));                                                     \
+        lanes_pivots(m, row, scratch, rows);                                                                               \
         lanes_norm(x, scratch, NULL, gain, shift, eps, out, out_row, rows, m->width, bytes);                               \
     }                                                                                                                      \
     target static void norm_##suffix(float *x, const float *add, const float *bias, const float *gain, const float *shift, \
@@ -157,6 +179,7 @@ LANES_INLINE void lanes_norm(float *x, const float *add, const float *bias, cons
     }                                                                                                                      \
     target static void narrow_##suffix(const void *in, uint8_t *out, struct kernels_row *out_row, int rows, int width)     \
     {                                                                                                                      \
+        for (int r = 0; r < rows; r++) out_row[r] = (struct kernels_row){ 0 };                                             \
         for (int r = 0; r < rows; r++)                                                                                     \
             lanes_quantise_row((const float *)in + (size_t)r * (size_t)width,                                              \
                                out + (size_t)r * (size_t)kernels_int8_pitch(width), &out_row[r], width, bytes);            \

@@ -79,9 +79,9 @@ VNNI_BF16 static void project_to_bf16(const struct kernels_matrix *m, const uint
 VNNI static void expand(const struct kernels_matrix *m, const uint8_t *act, const struct kernels_row *row, uint8_t *out,
                         struct kernels_row *out_row, int rows, void *scratch)
 {
-    const struct expanding e = expanding_in(scratch, rows);
-    FOR_SUMS(expand_sums(m, row, &s, &e));
-    expand_end(m, &e, out, out_row, rows);
+    float *value = scratch;
+    FOR_SUMS(expand_sums(m, row, &s, value));
+    expand_end(m, value, out, out_row, rows);
 }
 
 VNNI static void merge(const struct kernels_matrix *m, const uint8_t *act, const struct kernels_row *row, float *x,
@@ -122,7 +122,8 @@ WIDE INLINE void narrow_rows(const void *in, const bool bf16, uint8_t *out, stru
             low = _mm512_min_ps(low, v);
             high = _mm512_max_ps(high, v);
         }
-        out_row[r] = span_of(_mm512_reduce_min_ps(low), _mm512_reduce_max_ps(high), &by, &from);
+        out_row[r] = (struct kernels_row){ 0 };
+        span_of(&out_row[r], _mm512_reduce_min_ps(low), _mm512_reduce_max_ps(high), &by, &from);
         for (int i = 0; i < width; i += LANES) store_u8(out + i, load_as_f32(in, bf16, first + (size_t)i), by, from);
     }
 }

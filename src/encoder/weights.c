@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "base/conf.h"
+#include "encoder/pivots.h"
 
 /* What the folder's card says, where the forward pass looks for it. */
 static void take_sizes(struct weights *w)
@@ -167,17 +168,20 @@ static enum err place_parts(struct call *c, struct weights *w, const struct pack
     return e;
 }
 
-static enum err fill_layer(struct call *c, struct weights *w, int index)
+struct layer_part {
+    enum weights_plan plan;
+    int               at;
+    const char       *name;
+    int               rows, columns;
+    float             scale;
+};
+enum { LAYER_PARTS = 6 };
+
+/* The tensors of a layer's matrices, named inside the layer. */
+static void list_layer(const struct weights *w, struct layer_part *out)
 {
-    struct weights_layer *l = &w->layer[index];
-    const int             n = w->hidden;
-    const struct {
-        enum weights_plan plan;
-        int               at;
-        const char       *name;
-        int               rows, columns;
-        float             scale;
-    } parts[] = {
+    const int n = w->hidden;
+    const struct layer_part parts[LAYER_PARTS] = {
         /* The kernels take powers of two: log2(e) goes where 1/√head_dim goes. */
         { PLAN_QKV, 0, "attention.self.query", n, n, (float)(M_LOG2E / sqrt(w->head_dim)) },
         { PLAN_QKV, n, "attention.self.key", n, n, 1 },
@@ -186,14 +190,45 @@ static enum err fill_layer(struct call *c, struct weights *w, int index)
         { PLAN_UP, 0, "intermediate.dense", w->inner, n, 1 },
         { PLAN_DOWN, 0, "output.dense", n, w->inner, 1 },
     };
+    memcpy(out, parts, sizeof parts);
+}
+
+static enum err fill_layer(struct call *c, struct weights *w, int index)
+{
+    struct weights_layer *l = &w->layer[index];
+    struct layer_part     parts[LAYER_PARTS];
+    list_layer(w, parts);
     const char *prefix = arena_printf(&c->mem, "encoder.layer.%d", index);
     enum err    e = OK;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts && !e; i++)
+    for (int i = 0; i < LAYER_PARTS && !e; i++)
         e = read_part(c, w, l, parts[i].plan, parts[i].at, arena_printf(&c->mem, "%s.%s", prefix, parts[i].name),
                       parts[i].rows, parts[i].columns, parts[i].scale);
     if (!e) e = read_norm(c, w, arena_printf(&c->mem, "%s.attention.output.LayerNorm", prefix), &l->after_attention);
     if (!e) e = read_norm(c, w, arena_printf(&c->mem, "%s.output.LayerNorm", prefix), &l->after_inner);
     return e;
+}
+
+/* The weights of the chosen pivots, unrounded. */
+static enum err fill_pivots(struct call *c, struct weights *w, int index)
+{
+    struct layer_part parts[LAYER_PARTS];
+    list_layer(w, parts);
+    for (int i = 0; i < LAYER_PARTS; i++) {
+        const struct layer_part     *p = &parts[i];
+        const struct kernels_matrix *m = &w->layer[index].int8[p->plan];
+        const struct tensor         *t;
+        enum err e = weights_find(c, w, arena_printf(&c->mem, "encoder.layer.%d.%s.weight", index, p->name), p->rows, p->columns, &t);
+        if (e) return e;
+        for (int k = 0; k < m->pivots->count; k++) {
+            float *to = m->pivot_weight + (size_t)k * (size_t)kernels_int8_pitch(m->width) + p->at;
+            for (int n = 0; n < p->rows; n++) {
+                if (!tensor_floats(t, (int64_t)n * p->columns + m->pivots->at[k], 1, to + n))
+                    return fail(c, ERR_CORRUPT, "tensor %.100s: a number is NaN or infinite", t->name);
+                to[n] *= p->scale;
+            }
+        }
+    }
+    return OK;
 }
 
 static enum err find_embeddings(struct call *c, struct weights *w, const struct tensor **position, const struct tensor **type)
@@ -225,17 +260,20 @@ static enum err fill_embeddings(struct call *c, struct weights *w, const struct 
     return e;
 }
 
-static enum err fill(struct call *c, struct weights *w, const struct tensor *position, const struct tensor *type)
+static enum err fill(struct call *c, const char *folder, struct weights *w, const struct tensor *position, const struct tensor *type)
 {
     enum err e = fill_embeddings(c, w, position, type);
     for (int i = 0; i < w->layers && !e; i++) e = fill_layer(c, w, i);
+    if (e || w->form != FORM_INT8) return e;
+    e = pivots_choose(c, folder, w);
+    for (int i = 0; i < w->layers && !e; i++) e = fill_pivots(c, w, i);
     return e;
 }
 
 /* All that the parts depend on besides the model's bytes. Whoever changes how they are filled changes the first word. */
 static const char *shape_text(struct call *c, const struct weights *w)
 {
-    return arena_printf(&c->mem, "1 int8 [k64 n64][16][64][4] scale sum bias; %d hidden %d layers %d heads %d inner %d positions %d words %d types",
+    return arena_printf(&c->mem, "2 int8 [k64 n64][16][64][4] scale sum bias pivots; %d hidden %d layers %d heads %d inner %d positions %d words %d types",
                         w->hidden, w->layers, w->heads, w->inner, w->positions, w->vocabulary, w->types);
 }
 
@@ -264,7 +302,7 @@ static enum err load(struct call *c, const char *folder, struct weights *w)
     const bool             known = kept && packed_load(c, &of, parts, n, &w->packed);
     if (!known) e = packed_room(c, parts, n, &w->packed);
     if (!e) e = place_parts(c, w, parts);
-    if (!e && !known) e = fill(c, w, position, type);
+    if (!e && !known) e = fill(c, folder, w, position, type);
     if (e) return e;
     if (kept && !known) packed_save(c, &of, parts, n);
     /* Without this a fault on one word would bring its neighbours in as well. */

@@ -63,7 +63,7 @@ static void step_make(struct step *t, int depth, int width)
     for (size_t i = 0; i < rows * (size_t)t->m.depth; i++) t->act[i] = (uint8_t)(seed = seed * 1664525u + 1013904223u, seed >> 24);
     /* The far corner, where 16 bits would not do. */
     for (int i = 0; i < t->m.depth; i++) t->act[i] = 255;
-    for (int i = 0; i < KERNELS_INT8_ROWS; i++) t->row[i] = (struct kernels_row){ 0.01f + 0.001f * (float)(i % 7), -1.3f + 0.01f * (float)i };
+    for (int i = 0; i < KERNELS_INT8_ROWS; i++) t->row[i] = (struct kernels_row){ .scale = 0.01f + 0.001f * (float)(i % 7), .zero = -1.3f + 0.01f * (float)i };
     t->out = room(rows * (size_t)kernels_int8_pitch(width));
     t->x = room(rows * (size_t)width * 4);
     t->between = room(rows * (size_t)width * 4);
