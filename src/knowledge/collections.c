@@ -34,6 +34,7 @@ struct entry {
     bool untidy;                     /* runs are to be merged */
     uint32_t on_file;                /* items in the index file, 0: there is none */
     int64_t changed_ms, wrote_ms;    /* monotonic; of the last change, and of the last writing or try */
+    int64_t took_ms;                 /* the last writing or try */
     int busy;                        /* threads inside; it is not freed meanwhile */
 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* entries, their now, bytes, used, busy */
@@ -49,7 +50,9 @@ static struct {
     uint32_t least;
     int64_t quiet_ms;
 } keeper = { .wake = PTHREAD_COND_INITIALIZER, .least = 4096, .quiet_ms = 5000 };
-#define AGAIN_MS 4               /* times quiet_ms between two writings of a creator's file */
+/* Between two writings of a creator's file: so many times quiet_ms, and so many times what the last one took. A large
+ * creator from whom something is taken out every minute is not read anew all the time. */
+enum { AGAIN_QUIET = 4, AGAIN_TOOK = 8 };
 
 static struct entry *entry_enter(const char *creator)
 {
@@ -156,7 +159,8 @@ static bool stale(const struct entry *en)
 /* Not while changes come, unless it has become twice as much. */
 static bool due(const struct entry *en, int64_t now_ms)
 {
-    if (!stale(en) || now_ms - en->wrote_ms < AGAIN_MS * keeper.quiet_ms) return false;
+    int64_t since = now_ms - en->wrote_ms;
+    if (!stale(en) || since < AGAIN_QUIET * keeper.quiet_ms || since < AGAIN_TOOK * en->took_ms) return false;
     return now_ms - en->changed_ms >= keeper.quiet_ms || (!collection_removed(en->now) && collection_count(en->now) / 2 > en->on_file);
 }
 
@@ -248,6 +252,7 @@ static void write_out(struct entry *en)
     metric_observe("chiron_index_file_seconds", NULL, (double)(clock_mono_ms() - begun) / 1000);
     pthread_mutex_lock(&lock);
     en->wrote_ms = clock_mono_ms();
+    en->took_ms = en->wrote_ms - begun;
     en->busy--;
 }
 
