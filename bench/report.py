@@ -194,6 +194,15 @@ def search_table(r):
     return table(("passages", "what", "p50 ms", "p95 ms", "recall@10", "Chiron is faster by"), rows)
 
 
+def scan_share(r):
+    """A scan of a million rows has to read their upper halves from memory, which is its limit."""
+    p50, work = (r.figure(k, CHIRON, "search", "scan", rows=1000000) for k in ("p50_ms", "work_per_thing"))
+    limit = r.figure("per_second", CHIRON, "machine", "memory_read", threads=1)
+    if not (p50 and work and limit):
+        return ""
+    return f" Chiron's scan of a million rows reads {num(work / p50 / 1e6)} GB/s, {percent(work * 1000 / p50 / limit)} of what one thread reads here."
+
+
 def server_table(r):
     rows = []
     for name, words in (("rag", "rag/query"), ("rag_one", "rag/query"), ("rag_cached", "rag/query, ten questions again and again"), ("rag_many", "rag/query"),
@@ -289,9 +298,10 @@ def markdown(r, drawn):
     out += ["## Embedding and re-ranking", "", embed_table(r), "",
             "*VNNI only*: oneDNN and our kernels are kept from tile registers (`DNNL_MAX_CPU_ISA=AVX512_CORE_VNNI ENCODER_KERNELS=avx512`), as on AMD Zen 4. "
             "The limit is what oneDNN reaches with one layer's products alone in the same run; attention, norms and reading the text are not in it. "
-            "ONNX Runtime runs at the batch size and with the kind of threading that were fastest for it here.", "", limits_table(r), "",
+            "ONNX Runtime runs at the batch size and with the kind of threading that were fastest for it here, with all instructions of the processor.", "", limits_table(r), "",
             "## Search", "", search_table(r), "",
-            "Made-up passages; *vectors alone* is the best 50 of all rows for a given vector, *whole search* begins with the words of the question and embeds them.", ""]
+            "Made-up passages; *vectors alone* is the best 50 of all rows for a given vector, *whole search* begins with the words of the question and embeds them."
+            + scan_share(r), ""]
     if "search" in have:
         out += [picture("search", "Search time by size"), ""]
     out += ["## Servers", "", server_table(r), "", start_table(r), "",

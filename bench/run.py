@@ -34,7 +34,7 @@ class Run:
     def __init__(self, build, quick):
         self.chiron = os.path.join(build, "chiron")
         self.quick = quick
-        self.seconds = float(os.environ.get("BENCH_SECONDS") or (0.5 if quick else 3))
+        self.seconds = float(os.environ.get("BENCH_SECONDS") or (0.5 if quick else 2))
         self.rounds = int(os.environ.get("BENCH_ROUNDS") or (1 if quick else 3))
         self.rows, self.notes, self.facts = [], [], {}
         self.began = time.monotonic()
