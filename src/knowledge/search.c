@@ -292,14 +292,17 @@ static enum err run_legs(struct call *c, struct conn *r, int64_t generation, str
     if (e) return e;
     const uint64_t *allowed = collection_allowed(c, col, s->user, s->o->types, s->o->filter);
     if (s->vector && !collection_set(col, s->model, s->dim)) semantic_leg(c, s, col, allowed);   /* says so, or nothing is there */
-    if (s->mode != SEARCH_SEMANTIC || !s->vector) keyword_leg(c, s, col, allowed);
+    if (s->mode != SEARCH_SEMANTIC || !s->vector) {
+        keyword_leg(c, s, col, allowed);
+        e = search_named(c, r, s->text, s->n, s->hits, s->hit_count);
+    }
     if (s->vector) semantic_leg(c, s, col, allowed);
     s->candidates = s->hit_count;
     if (s->vector) feedback(c, s, col);
     rank(s);
     fill_cosines(s, col);
     collection_release(col);
-    return OK;
+    return e;
 }
 
 static enum err load(struct call *c, struct conn *r, const struct search *s, struct passage **out, int *n_out)

@@ -25,6 +25,10 @@ void search_combine(struct search_hit *hits, int n, float alpha);
  * their weights ≥ 0, not all 0; out: dim floats, not unit length, for it only ever orders. */
 void search_feedback(const float *question, int dim, const float *const *rows, const float *weights, int k, float *out);
 
+/* Hits of a keyword leg, best first, for a question that is the heading of some of them: those come first (FIT-086). */
+struct conn;
+MUST_CHECK enum err search_named(struct call *c, struct conn *r, const char *text, size_t text_bytes, struct search_hit *hits, int n);
+
 void search_open(int cache_entries, int feedback_passages);   /* 0: the question stays as it was asked */
 void search_close(void);
 #endif

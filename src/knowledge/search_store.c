@@ -249,6 +249,23 @@ enum err search_store_item(struct call *c, struct conn *conn, const char *id, in
     return db_get_int(c, conn, 0, item_out, "SELECT item FROM search_item WHERE kind IN (0, 1) AND ref = ?s", id);
 }
 
+enum err search_store_headings(struct call *c, struct conn *conn, const int64_t *items, int n,
+                               void (*f)(void *arg, int64_t item, const char *heading), void *arg)
+{
+    struct rows *r = NULL;
+    struct buf list;
+    buf_init(&list, (size_t)n * 24 + 16);
+    for (int i = 0; i < n; i++) buf_printf(&list, "%c%lld", i ? ',' : '[', (long long)items[i]);
+    buf_addc(&list, ']');
+    enum err e = db_select(c, conn, &r,
+                           "SELECT i.item, k.heading FROM json_each(?s) j CROSS JOIN search_item i CROSS JOIN chunk k "
+                           "WHERE i.item = j.value AND i.kind = 0 AND k.id = i.ref AND k.heading <> ''", n ? list.data : "[]");
+    while (!e && rows_next(r)) f(arg, rows_int(r, 0), rows_text(r, 1));
+    e = rows_close(c, &r, e);
+    buf_dispose(&list);
+    return e;
+}
+
 enum err search_store_passage(struct call *c, struct conn *conn, int64_t item, struct passage *p, bool *found_out)
 {
     struct rows *r = NULL;

@@ -46,6 +46,9 @@ MUST_CHECK enum err search_store_mark(struct call *c, const char *mark, int64_t 
 /* ---- one search ---- */
 /* Item number of a chunk or stored embedding; 0: there is none. */
 MUST_CHECK enum err search_store_item(struct call *c, struct conn *r, const char *id, int64_t *item_out);
+/* The headings of some items; f is not called for one without. */
+MUST_CHECK enum err search_store_headings(struct call *c, struct conn *r, const int64_t *items, int n,
+                                          void (*f)(void *arg, int64_t item, const char *heading), void *arg);
 /* Fills the texts of a passage (in c->mem); scores and ranks stay. *found_out false: the row is gone. */
 MUST_CHECK enum err search_store_passage(struct call *c, struct conn *r, int64_t item, struct passage *p, bool *found_out);
 
