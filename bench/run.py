@@ -39,6 +39,7 @@ class Run:
         self.rows, self.notes, self.facts = [], [], {}
         self.began = time.monotonic()
         self.stops = []
+        self.tiles = False
 
     def say(self, words):
         print(f"[{time.monotonic() - self.began:5.0f} s] {words}", file=sys.stderr, flush=True)
@@ -83,7 +84,9 @@ class Run:
     def machine(self):
         self.say("the machine's limits")
         self.ours(0, "machine")
-        if "amx_int8" in self.facts.get("chiron", {}).get("cpu_features", []):
+        # Where there are no tile registers, every row is one of VNNI or less.
+        self.tiles = "amx_int8" in self.facts.get("chiron", {}).get("cpu_features", [])
+        if self.tiles:
             self.ours(0, "machine", "--precision", "int8", env=VNNI, who="chiron-vnni")
 
     def embed(self, python, inputs):
@@ -98,7 +101,7 @@ class Run:
             for form in forms:
                 self.say(f"embedding, round {r + 1} of {self.rounds}: {form}")
                 self.ours(r, "embed", "--bare", "--precision", form, "--only", "bulk")
-                if form == "int8":
+                if form == "int8" and self.tiles:
                     self.ours(r, "embed", "--bare", "--precision", form, "--only", "bulk", env=VNNI, who="chiron-vnni")
                     self.ours(r, "embed", "--bare", "--precision", form, "--only", "query", "--threads", "1", env=VNNI, who="chiron-vnni")
                 self.ours(r, "embed", "--bare", "--precision", form, "--only", "query", "--threads", "1")
@@ -115,7 +118,7 @@ class Run:
             self.say(f"re-ranking, round {r + 1} of {self.rounds}")
             for form in forms:
                 self.ours(r, "rerank", "--bare", "--precision", form)
-                if form == "int8":
+                if form == "int8" and self.tiles:
                     self.ours(r, "rerank", "--bare", "--precision", form, "--only", "cross_encoder", env=VNNI, who="chiron-vnni")
                 if peer and form in ("int8", "f32"):
                     keys = dict(precision=form, threads=2)
