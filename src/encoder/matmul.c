@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 /* From libgomp, under which oneDNN runs; its header comes with gcc only. */
 void omp_set_num_threads(int n);
 
@@ -284,6 +286,49 @@ bool matmul_seat_run(struct matmul_seat *b, int plan, const struct matmul_matrix
                                 { DNNL_ARG_SCRATCHPAD, b->space[plan][step] },
                                 { DNNL_ARG_BIAS, m->bias } };
     return !dnnl_primitive_execute(m->plan->primitive[step], b->stream, m->bias ? 5 : 4, args);
+}
+
+double matmul_peak_gops(double seconds)
+{
+    enum { M = 256, K = 1536, N = 384 };
+    dnnl_memory_desc_t    src = plain(M, K, dnnl_u8), dst = plain(M, N, dnnl_s32), weights;
+    dnnl_dims_t           dims = { K, N };
+    dnnl_matmul_desc_t    op;
+    dnnl_primitive_desc_t desc = NULL;
+    dnnl_primitive_t      product = NULL;
+    dnnl_stream_t         stream = NULL;
+    dnnl_memory_t         memory[3] = { NULL };
+    void                 *room[3] = { NULL };
+    double                best = 0;
+    matmul_thread_begin();
+    pthread_once(&cpu_once, open_cpu);
+    bool ok = cpu && !dnnl_memory_desc_init_by_tag(&weights, 2, dims, dnnl_s8, dnnl_format_tag_any) &&
+              !dnnl_matmul_desc_init(&op, &src, &weights, NULL, &dst) && !dnnl_primitive_desc_create(&desc, &op, NULL, cpu, NULL) &&
+              !dnnl_primitive_create(&product, desc) && !dnnl_stream_create(&stream, cpu, dnnl_stream_default_flags);
+    if (ok) {
+        const dnnl_memory_desc_t *of[3] = { &src, dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0), &dst };
+        for (int i = 0; i < 3 && ok; i++) {
+            room[i] = aligned(dnnl_memory_desc_get_size(of[i]));
+            ok = !dnnl_memory_create(&memory[i], of[i], cpu, room[i]);
+        }
+    }
+    dnnl_exec_arg_t args[3] = { { DNNL_ARG_SRC, memory[0] }, { DNNL_ARG_WEIGHTS, memory[1] }, { DNNL_ARG_DST, memory[2] } };
+    for (int64_t end = clock_mono_us() + (int64_t)(seconds * 1e6); ok && clock_mono_us() < end;) {
+        enum { TIMES = 8 };
+        const int64_t begun = clock_mono_us();
+        for (int i = 0; i < TIMES && ok; i++) ok = !dnnl_primitive_execute(product, stream, 3, args);
+        const int64_t took = clock_mono_us() - begun;
+        const double  gops = 2.0 * M * K * N * TIMES / (double)(took > 0 ? took : 1) / 1e3;
+        if (ok && gops > best) best = gops;
+    }
+    for (int i = 0; i < 3; i++) {
+        dnnl_memory_destroy(memory[i]);
+        free(room[i]);
+    }
+    dnnl_stream_destroy(stream);
+    dnnl_primitive_destroy(product);
+    dnnl_primitive_desc_destroy(desc);
+    return best;
 }
 
 void matmul_thread_begin(void) { omp_set_num_threads(1); }

@@ -41,6 +41,9 @@ void                 matmul_seat_free(struct matmul_seat *b);                   
 /* src and dst: matmul_rows(rows) rows each, 64-byte aligned. false: oneDNN failed. plan: index in the seat's plans. */
 MUST_CHECK bool matmul_seat_run(struct matmul_seat *b, int plan, const struct matmul_matrix *m, int rows, const void *src,
                                  void *dst);
+/* 10⁹ operations a second that oneDNN reaches here in u8 · s8 → s32, 256 × 1536 by 1536 × 384, in this thread: the limit that
+ * the int8 kernels are held against. Takes about `seconds`; 0: oneDNN refused. */
+double matmul_peak_gops(double seconds);
 /* Every thread calls this before its first run: a product must not spread over threads of its own. */
 void matmul_thread_begin(void);
 #endif
