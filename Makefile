@@ -18,6 +18,8 @@ FUZZ   := $(sort $(wildcard test/fuzz/*_fuzz.c))
 SAN_asan := -Wno-maybe-uninitialized -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g
 SAN_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -O1 -g
 SAN_tsan := -Wno-maybe-uninitialized -fsanitize=thread -fno-omit-frame-pointer -O1 -g
+# Counted while threads run; unoptimised, so that a line counted is a line of the source.
+SAN_coverage := -Wno-maybe-uninitialized --coverage -fprofile-update=atomic -O0 -g
 ASSETS := $(shell tools/embed.sh list)
 
 all: $(B)/chiron
@@ -62,6 +64,10 @@ asan tsan:
 	@$(MAKE) --no-print-directory B=$(B)/$@ NO_WEB=1 SETUP_DONE=1 CFLAGS="$(SAN_$@)" unit replays
 tsan-binary:
 	@$(MAKE) --no-print-directory B=$(B)/tsan NO_WEB=1 SETUP_DONE=1 CFLAGS="$(SAN_tsan)" $(B)/tsan/chiron
+# Which lines the tests run; not part of `make test`.
+coverage:
+	@$(MAKE) --no-print-directory B=$(B)/coverage NO_WEB=1 SETUP_DONE=1 CFLAGS="$(SAN_coverage)" unit $(B)/coverage/chiron
+	@tools/coverage_lines.sh $(B)/coverage
 fuzzers:
 	@$(MAKE) --no-print-directory B=$(B)/fuzzer NO_WEB=1 SETUP_DONE=1 CC=clang-14 CFLAGS="$(SAN_fuzz)" FUZZ_MAIN=-fsanitize=fuzzer replays
 $(B)/unit/%: test/unit/%.c $(B)/libchiron.a
@@ -89,4 +95,4 @@ MAKEFLAGS += -j$(shell nproc)
 endif
 format: ; clang-format-14 -i $$(git ls-files 'src/*.[ch]' 'test/*.[ch]')
 clean: ; rm -rf $(B) web/dist web/node_modules
-.PHONY: all setup web run test test-unit test-live unit check race fuzz bench asan tsan tsan-binary fuzzers replays format clean
+.PHONY: all setup web run test test-unit test-live unit check race fuzz bench coverage asan tsan tsan-binary fuzzers replays format clean

@@ -573,6 +573,18 @@ static void the_best_candidate_comes_first_wherever_it_stood_RAG_006(void **s)
     for (int i = 0; i < 3; i++) assert_true(scores[i] >= 0 && scores[i] <= 1);
 }
 
+static void nothing_found_is_nothing_to_look_at_again_RAG_006(void **s)
+{
+    (void)s;
+    handbook();
+    search("zzzzzz qqqqqq", (struct search_opts){ .mode = SEARCH_KEYWORD, .rerank = SEARCH_RERANK_ON });
+    assert_int_equal(n, 0);
+    assert_string_equal(info.rerank.method, "none");
+    assert_int_equal(info.rerank.scored, 0);
+    assert_int_equal(info.rerank.of, 0);
+    assert_null(info.rerank.fell_back_why);
+}
+
 static void a_click_changes_the_click_through_rate_once_RAG_028_RAG_030(void **s)
 {
     (void)s;
@@ -784,6 +796,7 @@ int main(void)
         T(a_stored_embedding_has_its_nine_fields_and_is_its_users_content_RAG_004_RAG_011),
         T(bad_questions_are_refused_with_words),
         T(the_best_candidate_comes_first_wherever_it_stood_RAG_006),
+        T(nothing_found_is_nothing_to_look_at_again_RAG_006),
         T(a_click_changes_the_click_through_rate_once_RAG_028_RAG_030),
         T(following_changes_ends_where_reading_all_does),
         T(readers_and_a_writer_do_not_disturb_each_other),
