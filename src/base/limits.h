@@ -42,7 +42,7 @@
 #define LIMIT_INDEX_BYTES            (2048LL * 1024 * 1024) /* all in-memory vector rows; least recently used creator goes first */
 
 /* encoder */
-#define LIMIT_TOKENS                 256
+#define LIMIT_TOKENS                 512                  /* of one sequence; a model says its own, at most this */
 
 /* stores */
 #define LIMIT_OPEN_TENANTS           512

@@ -8,7 +8,7 @@
 #include "encoder/precision.h"
 #include "encoder/weights.h"
 
-enum { ENCODE_PACK_TOKENS = 512 };    /* about 4 MB of buffers for the default model */
+enum { ENCODE_PACK_TOKENS = 768 };    /* about 6 MB of buffers for the default model */
 
 struct encode_seat;
 /* p: with the weights' form. */

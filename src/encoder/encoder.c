@@ -23,6 +23,7 @@ enum {
     THREADS_MAX = 16,
     SEATS_KEPT = THREADS_MAX,   /* idle ones; about 4 MB each */
     WINDOW_TEXTS = 1024,        /* tokenized at a time */
+    BULK_TOKENS = 512,          /* of a pack: what a thread works on before it looks up; longer packs are no faster */
     PACKS_PER_THREAD = 2,       /* fewer are not worth a thread */
     HELPER_NICE = 10,           /* so that a query's thread comes first; as a job's own threads */
 };
@@ -248,7 +249,7 @@ static void read_window(struct window *w, enum encoder_kind kind, const char *co
     const char *prefix = encoder_prefix(w->e, kind);
     size_t      prefix_len = strlen(prefix);
     struct buf  room;
-    int         total = 0, in_pack = ENCODE_PACK_TOKENS;
+    int         total = 0, in_pack = BULK_TOKENS;
     buf_init(&room, SIZE_MAX / 2);
     w->texts = n < WINDOW_TEXTS ? n : WINDOW_TEXTS;
     w->packs = 0;
@@ -256,7 +257,7 @@ static void read_window(struct window *w, enum encoder_kind kind, const char *co
         size_t len = lens ? lens[i] : strlen(texts[i]);
         int    count = prefix_len ? read_prefixed(w->e, prefix, prefix_len, texts[i], len, &room, w->ids + total)
                                   : tokenizer_encode(w->e->tokenizer, texts[i], len, w->ids + total, w->e->max_ids);
-        if (in_pack + count > ENCODE_PACK_TOKENS) {
+        if (in_pack + count > BULK_TOKENS) {
             w->first[w->packs] = i;
             w->at[w->packs++] = total;
             in_pack = 0;

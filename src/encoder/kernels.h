@@ -17,8 +17,12 @@ enum form { FORM_F32, FORM_BF16, FORM_INT8 };
 enum {
     KERNELS_SPARE_ROWS = 16,     /* rows after the last one of qkv that may be read */
     KERNELS_HEAD_DIM_MAX = 128,
+    /* Between a query's scores, and between their narrowed weights: a cache line off the power of two, at which the rows of
+     * 16 queries would fall on the same few lines of the nearest cache. */
+    KERNELS_SCORES = LIMIT_TOKENS + 16,
+    KERNELS_WEIGHTS = LIMIT_TOKENS + 32,
     /* K transposed, V in pairs (each LIMIT_TOKENS × head_dim floats at most), scores and their weights for 16 queries. */
-    KERNELS_SCRATCH_BYTES = 2 * LIMIT_TOKENS * KERNELS_HEAD_DIM_MAX * 4 + 16 * LIMIT_TOKENS * 8 + 4096,
+    KERNELS_SCRATCH_BYTES = 2 * LIMIT_TOKENS * KERNELS_HEAD_DIM_MAX * 4 + 16 * KERNELS_WEIGHTS * 8 + 4096,
 };
 
 struct kernels {

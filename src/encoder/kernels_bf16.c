@@ -93,8 +93,8 @@ struct head {
     int             wanted;       /* queries, from the first */
     uint32_t       *keys;         /* dim/2 × padded: pairs of dimensions */
     uint32_t       *values;       /* padded/2 × dim: pairs of keys */
-    float          *scores;       /* 16 × LIMIT_TOKENS */
-    uint16_t       *weights;      /* 16 × LIMIT_TOKENS */
+    float          *scores;       /* 16 × KERNELS_SCORES */
+    uint16_t       *weights;      /* 16 × KERNELS_WEIGHTS */
 };
 
 /* 16 rows of 16 dwords, transposed in registers. */
@@ -230,12 +230,12 @@ WIDE static void attention_avx512_head(const struct head *h, uint16_t *ctx, size
             }
 #pragma GCC unroll 12
             for (int i = 0; i < QUERIES; i++) {
-                _mm512_storeu_ps(h->scores + i * LIMIT_TOKENS + j, acc[i][0]);
-                _mm512_storeu_ps(h->scores + i * LIMIT_TOKENS + j + LANES, acc[i][1]);
+                _mm512_storeu_ps(h->scores + i * KERNELS_SCORES + j, acc[i][0]);
+                _mm512_storeu_ps(h->scores + i * KERNELS_SCORES + j + LANES, acc[i][1]);
             }
         }
         for (int i = 0; i < QUERIES; i++)
-            scale[i] = soften(h->scores + i * LIMIT_TOKENS, h->weights + i * LIMIT_TOKENS, h->len, h->padded);
+            scale[i] = soften(h->scores + i * KERNELS_SCORES, h->weights + i * KERNELS_WEIGHTS, h->len, h->padded);
         for (int d = 0; d < h->dim; d += 2 * LANES) {
             __m512 acc[QUERIES][2];
 #pragma GCC unroll 12
@@ -245,7 +245,7 @@ WIDE static void attention_avx512_head(const struct head *h, uint16_t *ctx, size
                 const __m512bh  v0 = (__m512bh)_mm512_loadu_si512(value), v1 = (__m512bh)_mm512_loadu_si512(value + LANES);
 #pragma GCC unroll 12
                 for (int i = 0; i < QUERIES; i++) {
-                    const __m512bh w = pair_of(h->weights + i * LIMIT_TOKENS + 2 * j);
+                    const __m512bh w = pair_of(h->weights + i * KERNELS_WEIGHTS + 2 * j);
                     acc[i][0] = _mm512_dpbf16_ps(acc[i][0], v0, w);
                     acc[i][1] = _mm512_dpbf16_ps(acc[i][1], v1, w);
                 }
@@ -279,17 +279,17 @@ TILED static void attention_amx_head(const struct head *h, uint16_t *ctx, size_t
                 _tile_dpbf16ps(0, 2, 4);
                 _tile_dpbf16ps(1, 2, 5);
             }
-            _tile_stored(0, h->scores + j, LIMIT_TOKENS * 4);
-            _tile_stored(1, h->scores + j + TILE, LIMIT_TOKENS * 4);
+            _tile_stored(0, h->scores + j, KERNELS_SCORES * 4);
+            _tile_stored(1, h->scores + j + TILE, KERNELS_SCORES * 4);
         }
         for (int i = 0; i < rows; i++)
-            scale[i] = soften(h->scores + i * LIMIT_TOKENS, h->weights + i * LIMIT_TOKENS, h->len, h->padded);
+            scale[i] = soften(h->scores + i * KERNELS_SCORES, h->weights + i * KERNELS_WEIGHTS, h->len, h->padded);
         for (int d = 0; d < h->dim; d += 2 * TILE) {
             _tile_zero(0);
             _tile_zero(1);
             for (int j = 0; j < h->padded; j += 32) {
                 const uint32_t *value = h->values + (size_t)(j / 2) * (size_t)h->dim + d;
-                _tile_loadd(2, h->weights + j, LIMIT_TOKENS * 2);
+                _tile_loadd(2, h->weights + j, KERNELS_WEIGHTS * 2);
                 _tile_loadd(4, value, value_bytes);
                 _tile_loadd(5, value + TILE, value_bytes);
                 _tile_dpbf16ps(0, 2, 4);
@@ -325,7 +325,7 @@ WIDE static struct head head_of(const uint16_t *qkv, int head, int len, int want
     h.keys = (uint32_t *)at;
     h.values = (uint32_t *)(at + LIMIT_TOKENS * KERNELS_HEAD_DIM_MAX * 2);
     h.scores = (float *)(at + 2 * LIMIT_TOKENS * KERNELS_HEAD_DIM_MAX * 2);
-    h.weights = (uint16_t *)(h.scores + 16 * LIMIT_TOKENS);
+    h.weights = (uint16_t *)(h.scores + 16 * KERNELS_SCORES);
     pack_keys(&h);
     pack_values(&h);
     return h;

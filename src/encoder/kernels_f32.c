@@ -135,9 +135,9 @@ INLINE void attention_body(const float *qkv, float *ctx, int len, int wanted, in
                     for (int i = 0; i < queries; i++) acc[i] += key * rows[i][d];
                 }
 #pragma GCC unroll 12
-                for (int i = 0; i < queries; i++) *(lanes_f *)(scores + (size_t)i * LIMIT_TOKENS + j) = acc[i];
+                for (int i = 0; i < queries; i++) *(lanes_f *)(scores + (size_t)i * KERNELS_SCORES + j) = acc[i];
             }
-            for (int i = 0; i < queries; i++) scale[i] = soften_body(scores + (size_t)i * LIMIT_TOKENS, len, padded);
+            for (int i = 0; i < queries; i++) scale[i] = soften_body(scores + (size_t)i * KERNELS_SCORES, len, padded);
             for (int d = 0; d < head_dim; d += wide * LANES) {
                 lanes_f acc[12][2] = { 0 };
                 for (int j = 0; j < len; j++) {
@@ -148,7 +148,7 @@ INLINE void attention_body(const float *qkv, float *ctx, int len, int wanted, in
 #pragma GCC unroll 12
                     for (int i = 0; i < queries; i++)
 #pragma GCC unroll 2
-                        for (int n = 0; n < wide; n++) acc[i][n] += part[n] * scores[(size_t)i * LIMIT_TOKENS + j];
+                        for (int n = 0; n < wide; n++) acc[i][n] += part[n] * scores[(size_t)i * KERNELS_SCORES + j];
                 }
 #pragma GCC unroll 12
                 for (int i = 0; i < queries; i++)

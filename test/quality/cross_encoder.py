@@ -25,7 +25,7 @@ except ImportError:
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MAKE = os.path.join(HERE, "..", "..", "tools", "random_model.py")
-PAIR_TOKENS = 256
+PAIR_TOKENS = 512
 # Largest difference of a logit to the double precision one, and of that to the standard deviation of all logits: the weights are
 # random and large, so that errors grow more from layer to layer than in a trained model.
 BOUND = {"f32": (1e-4, 1e-4), "bf16": (math.inf, 0.15), "int8": (math.inf, 0.5)}

@@ -141,7 +141,7 @@ static void token_counts_include_the_frame_and_stop_at_256(void **s)
     assert_int_equal(encoder_embed_counted(&c, bf16, texts, NULL, 3, v, counts), OK);
     assert_int_equal(counts[0], 2);
     assert_int_equal(counts[1], 3);
-    assert_true(counts[2] > 140 && counts[2] <= LIMIT_TOKENS);
+    assert_true(counts[2] > 140 && counts[2] <= MODEL_TOKENS);
 }
 
 static float *expected;

@@ -17,12 +17,12 @@
 #include "base/json.h"
 #include "encoder/encoder.h"
 
-enum { ROWS_MAX = 512, DIM = 384 };
+enum { ROWS_MAX = 512, DIM = 384, MODEL_TOKENS = 256 };   /* the last: what its folder says */
 
 struct row {
     const char *text;
     size_t      len;
-    int32_t     ids[LIMIT_TOKENS];
+    int32_t     ids[MODEL_TOKENS];
     int         count;
     float       embedding[DIM];    /* zero when the row has none */
 };
@@ -70,7 +70,7 @@ static inline int read_rows(const char *path, struct row *rows, json_t **keep)
         r->text = json_string_value(text);
         r->len = json_string_length(text);
         r->count = (int)json_array_size(ids);
-        assert_in_range(r->count, 2, LIMIT_TOKENS);
+        assert_in_range(r->count, 2, MODEL_TOKENS);
         for (int i = 0; i < r->count; i++) r->ids[i] = (int32_t)json_integer_value(json_array_get(ids, (size_t)i));
         json_t *v = json_object_get(o, "embedding");
         for (size_t i = 0; i < json_array_size(v); i++) r->embedding[i] = (float)json_number_value(json_array_get(v, i));

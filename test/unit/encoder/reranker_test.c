@@ -267,14 +267,15 @@ static void a_pair_is_framed_and_both_its_ends_fit(void **s)
     struct call       c;
     struct tokenizer *t = NULL;
     struct card       card;
+    enum { MOST = 256 };
     struct pair       p;
-    int32_t           ids[LIMIT_TOKENS];
+    int32_t           ids[MOST];
     int               first, n;
     char              longer[4 * 400 + 1] = "", longest[4 * 500 + 1] = "";
     call_init(&c);
     assert_int_equal(card_read(&c, folder, &card), OK);
     assert_int_equal(tokenizer_load(&c, folder, &card, &t), OK);
-    pair_query(&p, t, "w1 w2", 5, LIMIT_TOKENS);
+    pair_query(&p, t, "w1 w2", 5, MOST);
     n = pair_encode(&p, "w3", 2, ids, &first);
     assert_int_equal(n, 6);
     assert_int_equal(first, 4);
@@ -285,19 +286,19 @@ static void a_pair_is_framed_and_both_its_ends_fit(void **s)
     for (int i = 0; i < 400; i++) memcpy(longer + 4 * i, "w10 ", 5);
     for (int i = 0; i < 500; i++) memcpy(longest + 4 * i, "w11 ", 5);
     n = pair_encode(&p, longest, strlen(longest), ids, &first);
-    assert_int_equal(n, LIMIT_TOKENS);
+    assert_int_equal(n, MOST);
     assert_int_equal(first, 4);
-    pair_query(&p, t, longer, strlen(longer), LIMIT_TOKENS);
+    pair_query(&p, t, longer, strlen(longer), MOST);
     n = pair_encode(&p, "w3", 2, ids, &first);
-    assert_int_equal(n, LIMIT_TOKENS);
-    assert_int_equal(first, LIMIT_TOKENS - 2);
+    assert_int_equal(n, MOST);
+    assert_int_equal(first, MOST - 2);
     n = pair_encode(&p, longest, strlen(longest), ids, &first);   /* both too long: the odd token goes to the longer text */
-    assert_int_equal(n, LIMIT_TOKENS);
-    assert_int_equal(first, 2 + (LIMIT_TOKENS - 3) / 2);
-    pair_query(&p, t, longest, strlen(longest), LIMIT_TOKENS);
+    assert_int_equal(n, MOST);
+    assert_int_equal(first, 2 + (MOST - 3) / 2);
+    pair_query(&p, t, longest, strlen(longest), MOST);
     n = pair_encode(&p, longer, strlen(longer), ids, &first);
-    assert_int_equal(first, 2 + (LIMIT_TOKENS - 3) / 2 + (LIMIT_TOKENS - 3) % 2);
-    assert_int_equal(n, LIMIT_TOKENS);
+    assert_int_equal(first, 2 + (MOST - 3) / 2 + (MOST - 3) % 2);
+    assert_int_equal(n, MOST);
     tokenizer_free(t);
     call_dispose(&c);
 }

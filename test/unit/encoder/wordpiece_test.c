@@ -41,7 +41,7 @@ static int compare(const char *path)
     int     n = read_rows(path, rows, &keep);
     for (int i = 0; i < n; i++) {
         int32_t ids[LIMIT_TOKENS];
-        int     count = wordpiece_encode(w, rows[i].text, rows[i].len, ids, LIMIT_TOKENS);
+        int     count = wordpiece_encode(w, rows[i].text, rows[i].len, ids, MODEL_TOKENS);
         if (count != rows[i].count || memcmp(ids, rows[i].ids, (size_t)count * sizeof *ids))
             print_error("%s: row %d differs: %.80s\n", path, i, rows[i].text);
         assert_int_equal(count, rows[i].count);
