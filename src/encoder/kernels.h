@@ -21,8 +21,9 @@ enum {
      * 16 queries would fall on the same few lines of the nearest cache. */
     KERNELS_SCORES = LIMIT_TOKENS + 16,
     KERNELS_WEIGHTS = LIMIT_TOKENS + 32,
-    /* K transposed, V in pairs (each LIMIT_TOKENS × head_dim floats at most), scores and their weights for 16 queries. */
-    KERNELS_SCRATCH_BYTES = 2 * LIMIT_TOKENS * KERNELS_HEAD_DIM_MAX * 4 + 16 * KERNELS_WEIGHTS * 8 + 4096,
+    /* Queries, keys and values of a head in 16 bits, K transposed and V in pairs (in 16 or 32 bits), scores and their weights
+     * for 16 queries. */
+    KERNELS_SCRATCH_BYTES = 5 * LIMIT_TOKENS * KERNELS_HEAD_DIM_MAX * 2 + 16 * KERNELS_WEIGHTS * 8 + 4096,
 };
 
 struct kernels {
@@ -57,6 +58,9 @@ void kernels_mean(const float *x, int rows, int width, float *out);
 
 extern const struct kernels kernels_f32_portable;
 #if defined __x86_64__
+/* Attention in 16-bit integers, for tables of int8: qkv and ctx are in f32, or in bf16. */
+void kernels_int16_attention_f32(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim, void *scratch);
+void kernels_int16_attention_bf16(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim, void *scratch);
 extern const struct kernels kernels_f32_avx2, kernels_f32_avx512, kernels_bf16_avx512, kernels_bf16_amx;
 #endif
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* int8 on AVX-512 VNNI: 12 rows by 32 columns of sums in registers, so that a weight is read once for 12 rows and the
  * products are bound by the multipliers alone. The sums pass to what comes next through a buffer of 3 KB; a library's
- * product would write all of them to memory first. Two tables: attention in bf16 where the CPU has that, else in f32. */
+ * product would write all of them to memory first. Two tables: what goes to
+ * attention and back is in bf16 where the CPU has that, else in f32. */
 #if defined __x86_64__
 #include "encoder/kernels_int8_wide.h"
 
@@ -138,21 +139,11 @@ WIDE void kernels_wide_narrow_bf16(const void *in, uint8_t *out, struct kernels_
     narrow_rows(in, true, out, out_row, rows, width);
 }
 
-static void attention_f32(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim, void *scratch)
-{
-    kernels_f32_avx512.attention(qkv, ctx, len, wanted, heads, head_dim, scratch);
-}
-
-static void attention_bf16(const void *qkv, void *ctx, int len, int wanted, int heads, int head_dim, void *scratch)
-{
-    kernels_bf16_avx512.attention(qkv, ctx, len, wanted, heads, head_dim, scratch);
-}
-
 const struct kernels_int8 kernels_int8_vnni_f32 = {
-    "avx512-f32", FORM_F32, true, project_to_f32, expand, merge, kernels_wide_layer_norm, kernels_wide_narrow_f32, attention_f32,
+    "avx512-f32", FORM_F32, true, project_to_f32, expand, merge, kernels_wide_layer_norm, kernels_wide_narrow_f32, kernels_int16_attention_f32,
 };
 const struct kernels_int8 kernels_int8_vnni = {
-    "avx512", FORM_BF16, true, project_to_bf16, expand, merge, kernels_wide_layer_norm, kernels_wide_narrow_bf16, attention_bf16,
+    "avx512", FORM_BF16, true, project_to_bf16, expand, merge, kernels_wide_layer_norm, kernels_wide_narrow_bf16, kernels_int16_attention_bf16,
 };
 #else
 typedef int kernels_int8_vnni_is_empty;
