@@ -6,6 +6,7 @@
 #define CHIRON_ENCODER_KERNELS_INT8_WIDE_H
 #include "encoder/kernels_int8.h"
 
+#include <assert.h>
 #include <immintrin.h>
 #include <math.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #define WIDE_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 #define INLINE    static inline __attribute__((always_inline))
 
-enum { LANES = 16, SUMS_PITCH = 64 };
+enum { LANES = 16, SUMS_PITCH = 64, MASKED_MAX = 16384 };
 
 /* Sums of rows [row, row + rows) and columns [column, column + columns) of a product, columns a multiple of 32. */
 struct sums {
@@ -107,6 +108,27 @@ WIDE INLINE void span_of(struct kernels_row *row, float low, float high, __m512 
     row->zero = low;
 }
 
+/* Which channels of a row are no pivots, by vector. Pivots are passed over by masks: storing 0 in their place would make the
+ * vector loads behind it wait for the stores. */
+struct pivot_mask {
+    const struct kernels_pivots *pivots;
+    __mmask16                    kept[MASKED_MAX / LANES];
+};
+
+INLINE void pivot_mask_set(struct pivot_mask *p, const struct kernels_pivots *pivots, int width)
+{
+    assert(width <= MASKED_MAX);
+    memset(p->kept, 0xff, (size_t)width / LANES * sizeof *p->kept);
+    p->pivots = pivots;
+    for (int i = 0; pivots && i < pivots->count; i++) p->kept[pivots->at[i] / LANES] &= (__mmask16)~(1u << pivots->at[i] % LANES);
+}
+
+INLINE void take_pivots(const struct pivot_mask *p, const float *x, struct kernels_row *row)
+{
+    const int count = p->pivots ? p->pivots->count : 0;
+    for (int i = 0; i < KERNELS_INT8_PIVOTS; i++) row->pivot[i] = i < count ? x[p->pivots->at[i]] : 0;
+}
+
 /* ---- gelu ---- */
 
 /* Φ(t) = ½ + t·P(t²) for |t| ≤ 3.8: a minimax fit with an error of 1.1e-4 in t·Φ(t), a thirtieth of what the rounding to
@@ -147,15 +169,18 @@ WIDE INLINE void expand_sums(const struct kernels_matrix *m, const struct kernel
 
 WIDE INLINE void expand_end(const struct kernels_matrix *m, float *value, uint8_t *out, struct kernels_row *out_row, int rows)
 {
-    const size_t pitch = (size_t)kernels_int8_pitch(m->width);
+    const size_t      pitch = (size_t)kernels_int8_pitch(m->width);
+    struct pivot_mask p;
     for (int r = 0; r < rows; r++, out += pitch, value += pitch) {
         __m512 by, from, high = _mm512_setzero_ps();
-        kernels_take_pivots(value, &out_row[r]);
-        for (int i = 0; i < m->width; i += LANES) high = _mm512_max_ps(high, _mm512_load_ps(value + i));
+        if (r == 0 || out_row[r].pivots != p.pivots) pivot_mask_set(&p, out_row[r].pivots, m->width);
+        take_pivots(&p, value, &out_row[r]);
+        for (int i = 0; i < m->width; i += LANES)
+            high = _mm512_max_ps(high, _mm512_maskz_loadu_ps(p.kept[i / LANES], value + i));
         span_of(&out_row[r], KERNELS_INT8_GELU_ZERO, _mm512_reduce_max_ps(high), &by, &from);
         for (int i = 0; i < m->width; i += 2 * LANES) {
-            store_u8(out + i, _mm512_load_ps(value + i), by, from);
-            store_u8(out + i + LANES, _mm512_load_ps(value + i + LANES), by, from);
+            store_u8(out + i, _mm512_maskz_loadu_ps(p.kept[i / LANES], value + i), by, from);
+            store_u8(out + i + LANES, _mm512_maskz_loadu_ps(p.kept[i / LANES + 1], value + i + LANES), by, from);
         }
     }
 }
@@ -182,8 +207,8 @@ WIDE INLINE void merge_sums(const struct kernels_matrix *m, const struct kernels
 }
 
 /* x ← norm(x) · gain + shift and its u8; mean and variance in one pass, as the bf16 kernels do. */
-WIDE INLINE void norm_row(float *x, const float *gain, const float *shift, float eps, uint8_t *out, struct kernels_row *out_row,
-                          int width)
+WIDE INLINE void norm_row(const struct pivot_mask *p, float *x, const float *gain, const float *shift, float eps, uint8_t *out,
+                          struct kernels_row *out_row, int width)
 {
     __m512 sum0 = _mm512_setzero_ps(), sum1 = sum0, squares0 = sum0, squares1 = sum0;
     for (int i = 0; i < width; i += 2 * LANES) {
@@ -201,24 +226,26 @@ WIDE INLINE void norm_row(float *x, const float *gain, const float *shift, float
         __m512 v = _mm512_fmadd_ps(_mm512_loadu_ps(x + i), by, from);
         _mm512_storeu_ps(x + i, _mm512_fmadd_ps(v, _mm512_loadu_ps(gain + i), _mm512_loadu_ps(shift + i)));
     }
-    kernels_take_pivots(x, out_row);
+    take_pivots(p, x, out_row);
     __m512 low = _mm512_set1_ps(INFINITY), high = _mm512_set1_ps(-INFINITY);
     for (int i = 0; i < width; i += LANES) {
-        const __m512 v = _mm512_loadu_ps(x + i);
+        const __m512 v = _mm512_maskz_loadu_ps(p->kept[i / LANES], x + i);
         low = _mm512_min_ps(low, v);
         high = _mm512_max_ps(high, v);
     }
     span_of(out_row, _mm512_reduce_min_ps(low), _mm512_reduce_max_ps(high), &by, &from);
-    for (int i = 0; i < width; i += LANES) store_u8(out + i, _mm512_loadu_ps(x + i), by, from);
-    kernels_give_pivots(x, out_row);
+    for (int i = 0; i < width; i += LANES) store_u8(out + i, _mm512_maskz_loadu_ps(p->kept[i / LANES], x + i), by, from);
 }
 
 WIDE INLINE void norm_rows(float *x, const float *gain, const float *shift, float eps, uint8_t *out, struct kernels_row *out_row,
                            int rows, int width)
 {
-    for (int r = 0; r < rows; r++)
-        norm_row(x + (size_t)r * (size_t)width, gain, shift, eps, out + (size_t)r * (size_t)kernels_int8_pitch(width), &out_row[r],
-                 width);
+    struct pivot_mask p;
+    for (int r = 0; r < rows; r++) {
+        if (r == 0 || out_row[r].pivots != p.pivots) pivot_mask_set(&p, out_row[r].pivots, width);
+        norm_row(&p, x + (size_t)r * (size_t)width, gain, shift, eps, out + (size_t)r * (size_t)kernels_int8_pitch(width),
+                 &out_row[r], width);
+    }
 }
 
 /* The entries of the tables that have no product in them. */
