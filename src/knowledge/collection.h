@@ -31,6 +31,14 @@ struct collection_set {
  * wait for it: what a reply acknowledged is found by the next search. ERR_IO, ERR_CORRUPT. */
 MUST_CHECK enum err collection_get(struct call *c, struct conn *r, int64_t generation, struct collection **out);
 void     collection_release(struct collection *col);                 /* NULL allowed */
+/* A writer of much need not leave the bringing in to the first search after it. Before its transaction: brings in what is
+ * there. In it, after its last change: brings in what it wrote, if the creator's collection is in memory. After the commit,
+ * or without one, always: settles it; NULL allowed. In between it asks for no collection of this creator. What fails
+ * is forgiven: the next reader meets it. */
+struct collection_coming;
+void     collection_catch_up(struct call *c);
+struct collection_coming *collection_prepare(struct call *c, struct conn *w);
+void     collection_settle(struct collection_coming *k, bool committed);
 int64_t  collection_generation(const struct collection *col);
 uint32_t collection_count(const struct collection *col);             /* items, those taken out included */
 /* Index of an item number, COLLECTION_NONE when it is not (or no longer) there. hint: an index not above it, or 0. */

@@ -2,7 +2,9 @@
  * when all together are over the bound, least recently used first; searches that hold it finish undisturbed. Readers of
  * the generation that is there never wait for one that is being read in. What takes long and can wait, the merging of
  * large runs and the writing of index files, is done by one thread behind, of low priority; what it wrote takes the place
- * of what was in memory, so that rows read from the file need none. It refuses to look inside a collection. */
+ * of what was in memory, so that rows read from the file need none. A writer of much makes the snapshot itself before it
+ * commits; the first search that reads the new generation puts it in its place, however long the commit takes to return.
+ * It refuses to look inside a collection. */
 /* SPDX-License-Identifier: MIT */
 #include <assert.h>
 #include <pthread.h>
@@ -29,6 +31,7 @@ struct entry {
     char creator[LIMIT_ID_BYTES + 1];
     pthread_mutex_t refresh;
     struct collection *now;          /* NULL: nothing read yet, or evicted */
+    struct collection *coming;       /* of the generation that a writer is about to commit; refresh is the writer's */
     size_t bytes;
     uint64_t used;
     bool untidy;                     /* runs are to be merged */
@@ -98,23 +101,30 @@ static void evict(const struct entry *keep, struct collection **old, int max, in
     }
 }
 
-static struct collection *current(struct entry *en, int64_t generation)
-{
-    pthread_mutex_lock(&lock);
-    struct collection *now = en->now && collection_generation(en->now) >= generation ? en->now : NULL;
-    if (now) collection_retain(now);
-    pthread_mutex_unlock(&lock);
-    return now;
-}
-
-/* ---- the thread behind ---- */
-
 static void publish(struct entry *en, struct collection *fresh)
 {
     en->now = fresh;
     en->bytes = fresh ? collection_bytes(fresh) : 0;
     en->untidy = fresh && collection_untidy(fresh);
 }
+
+static struct collection *current(struct entry *en, int64_t generation)
+{
+    struct collection *was = NULL;
+    pthread_mutex_lock(&lock);
+    if (en->coming && collection_generation(en->coming) == generation) {   /* who asks has read it: it is committed */
+        was = en->now;
+        publish(en, en->coming);
+        en->coming = NULL;
+    }
+    struct collection *now = en->now && collection_generation(en->now) >= generation ? en->now : NULL;
+    if (now) collection_retain(now);
+    pthread_mutex_unlock(&lock);
+    collection_release(was);
+    return now;
+}
+
+/* ---- the thread behind ---- */
 
 /* Called with lock held; it is not while the work is done. */
 static void tidy(struct entry *en)
@@ -348,18 +358,107 @@ enum err collection_get(struct call *c, struct conn *r, int64_t generation, stru
     return e;
 }
 
+/* ---- a writer's own ---- */
+
+struct collection_coming {
+    struct entry *en;
+    struct collection *made;
+    bool anew;                       /* not followed from what was there */
+};
+
+static bool held(struct entry *en)
+{
+    pthread_mutex_lock(&lock);
+    bool some = en->now != NULL;
+    pthread_mutex_unlock(&lock);
+    return some;
+}
+
+void collection_catch_up(struct call *c)
+{
+    struct entry *en = entry_enter(c->creator_id);
+    struct collection *col = NULL;
+    struct conn *r = NULL;
+    int64_t generation = 0;
+    enum err e = held(en) ? search_store_begin(c, &r, &generation) : OK;
+    if (!e && r) e = collection_get(c, r, generation, &col);
+    search_store_end(&r);
+    collection_release(col);
+    pthread_mutex_lock(&lock);
+    en->busy--;
+    pthread_mutex_unlock(&lock);
+    if (e) call_forgive(c);
+}
+
+struct collection_coming *collection_prepare(struct call *c, struct conn *w)
+{
+    struct entry *en = entry_enter(c->creator_id);
+    struct collection *made = NULL;
+    struct collection_coming *k = NULL;
+    int64_t generation = 0;
+    pthread_mutex_lock(&en->refresh);
+    pthread_mutex_lock(&lock);
+    struct collection *old = en->now;
+    if (old) collection_retain(old);
+    pthread_mutex_unlock(&lock);
+    enum err e = old ? search_store_generation(c, w, &generation) : OK;
+    if (old && !e) e = collection_follow(c, w, generation, old, &made);
+    pthread_mutex_lock(&lock);
+    if (made) {
+        if (!(k = malloc(sizeof *k))) abort();
+        *k = (struct collection_coming){ en, made, collection_removed(made) < collection_removed(old) };
+        collection_retain(made);
+        en->coming = made;
+    } else {
+        if (e && en->now == old) publish(en, NULL);   /* rows may have been appended that no snapshot counts */
+        else e = OK;
+        en->busy--;
+        pthread_mutex_unlock(&en->refresh);
+    }
+    pthread_mutex_unlock(&lock);
+    if (!made && e) collection_release(old);          /* the entry's */
+    collection_release(old);
+    if (c->err) call_forgive(c);
+    return k;
+}
+
+void collection_settle(struct collection_coming *k, bool committed)
+{
+    struct collection *was[2] = { NULL, NULL }, *gone[16];
+    int n = 0;
+    if (!k) return;
+    struct entry *en = k->en;
+    pthread_mutex_lock(&lock);
+    was[0] = en->coming;             /* NULL: a search has put it in its place, or the creator was forgotten */
+    en->coming = NULL;
+    if (was[0] || !committed) {
+        was[1] = en->now;
+        publish(en, committed ? was[0] : NULL);
+        if (committed) was[0] = NULL;
+    }
+    en->changed_ms = clock_mono_ms();
+    if (k->anew) en->on_file = 0;
+    if (en->untidy || stale(en)) call_keeper();
+    evict(en, gone, 16, &n);
+    en->busy--;
+    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&en->refresh);
+    for (int i = 0; i < 2; i++) collection_release(was[i]);
+    while (n > 0) collection_release(gone[--n]);
+    collection_release(k->made);
+    free(k);
+}
+
 void collection_renew(struct call *c)
 {
     struct entry *en = entry_enter(c->creator_id);
     struct collection *fresh = NULL;
     struct conn *r = NULL;
     int64_t generation = 0;
-    pthread_mutex_lock(&lock);
-    bool held = en->now != NULL;
-    pthread_mutex_unlock(&lock);
+    bool some = held(en);
     index_file_drop(c);     /* it may hold what is no more */
-    enum err e = held ? search_store_begin(c, &r, &generation) : OK;
-    if (!e && held) e = collection_follow(c, r, generation, NULL, &fresh);
+    enum err e = some ? search_store_begin(c, &r, &generation) : OK;
+    if (!e && some) e = collection_follow(c, r, generation, NULL, &fresh);
     search_store_end(&r);
     if (!e && fresh) take_place(c, en, fresh, 0);
     collection_release(fresh);
@@ -390,7 +489,8 @@ void collection_forget(const char *creator_id)
     for (struct entry *e = entries; e; e = e->next) {
         if (strcmp(e->creator, creator_id) != 0) continue;
         collection_release(e->now);
-        e->now = NULL;
+        collection_release(e->coming);
+        e->now = e->coming = NULL;
         e->bytes = 0;
     }
     pthread_mutex_unlock(&lock);

@@ -139,11 +139,15 @@ enum err search_index_drop(struct call *c, struct conn *w, const char *document_
     return e ? e : touch(c, w);
 }
 
+enum err search_store_generation(struct call *c, struct conn *conn, int64_t *out)
+{
+    return db_get_int(c, conn, 0, out, "SELECT generation FROM search_state WHERE id = 1");
+}
+
 enum err search_store_begin(struct call *c, struct conn **out, int64_t *generation_out)
 {
     enum err e = db_read(c, tenant_db(c->tenant), out);
-    if (!e) e = db_get_int(c, *out, 0, generation_out, "SELECT generation FROM search_state WHERE id = 1");
-    return e;
+    return e ? e : search_store_generation(c, *out, generation_out);
 }
 
 void search_store_end(struct conn **r)

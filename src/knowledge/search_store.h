@@ -15,6 +15,7 @@ struct model_row;
 /* Begin and end a snapshot; the generation counts every change of what can be found. */
 MUST_CHECK enum err search_store_begin(struct call *c, struct conn **out, int64_t *generation_out);
 void search_store_end(struct conn **r);
+MUST_CHECK enum err search_store_generation(struct call *c, struct conn *conn, int64_t *out);
 
 /* ---- following the index; rows are valid only inside the callback ---- */
 struct stored_item {

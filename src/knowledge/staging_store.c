@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "knowledge/collection.h"
 #include "knowledge/document_store.h"
 #include "knowledge/search_index.h"
 #include "store/db.h"
@@ -184,6 +185,7 @@ enum err staging_store_finish(struct call *c, const char *job_id, const struct i
     struct conn *w = NULL;
     const char *old = NULL;
     bool there = false;
+    collection_catch_up(c);
     enum err e = db_write(c, tenant_db(c->tenant), &w);
     if (!e) e = expected(c, w, t, &there, &old);
     if (!e && !there) e = fail(c, ERR_NOT_FOUND, "the document was removed or replaced while it was read in");
@@ -191,7 +193,9 @@ enum err staging_store_finish(struct call *c, const char *job_id, const struct i
     if (!e) e = move_staged(c, w, job_id, t, r);
     if (!e && strcmp(old, t->sha256) != 0) e = document_store_drop_file(c, w, old, "");
     if (!e && !r->keep_file) e = document_store_drop_file(c, w, t->sha256, t->document_id);
+    struct collection_coming *coming = e ? NULL : collection_prepare(c, w);
     if (!e) e = db_commit(c, &w);
+    collection_settle(coming, !e);
     db_release(&w);
     return e;
 }

@@ -254,6 +254,14 @@ static void a_file_of_another_state_or_with_damage_is_not_used(void **s)
     same_anew(2);
 }
 
+static void add_item(struct conn *w, const char *id)
+{
+    assert_ok(&c, db_run(&c, w, "INSERT INTO search_item (kind, ref, source, user_id, content_type) VALUES (0, ?s, ?s, '', 'document')", id, id));
+    assert_ok(&c, db_run(&c, w, "INSERT INTO search_term (item, title, heading, body) VALUES ((SELECT item FROM search_item WHERE ref = ?s), "
+                                "'', '', 'zebrafish')", id));
+    assert_ok(&c, db_run(&c, w, "UPDATE search_state SET generation = generation + 1 WHERE id = 1"));
+}
+
 static atomic_bool done;
 
 static void *reader(void *arg)
@@ -293,10 +301,20 @@ static void searches_go_on_while_parts_come_go_and_are_merged(void **s)
         fill(i % 3 ? 60 : 700);
         if (i % 4 == 1) assert_ok(&c, sample_drop(&c, first + i));
         if (i == 6) collections_open(1);
+        /* Of three writers one takes back what it prepared. */
+        struct conn *w = NULL;
+        collection_catch_up(&c);
+        assert_ok(&c, db_write(&c, tenant_db(c.tenant), &w));
+        add_item(w, arena_printf(&c.mem, "own %d", i));
+        struct collection_coming *coming = collection_prepare(&c, w);
+        if (i % 3) assert_ok(&c, db_commit(&c, &w));
+        collection_settle(coming, i % 3);
+        db_release(&w);
     }
     atomic_store(&done, true);
     for (int i = 0; i < 3; i++) pthread_join(t[i], NULL);
     collections_open((size_t)1 << 30);
+    same_anew(4);
 }
 
 static int setup(void **s)
@@ -311,6 +329,85 @@ static int setup(void **s)
     assert_ok(&c, tenant_open(&c, "t"));
     c.span_count = 0;
     return 0;
+}
+
+/* ---- what a writer brings in itself ---- */
+
+static int zebrafish(const struct collection *col)
+{
+    const char *term = "zebrafish";
+    struct collection_hit hits[8];
+    return collection_words(col, &term, 1, NULL, 8, hits);
+}
+
+static void what_a_writer_prepared_is_found_as_soon_as_it_is_committed_and_not_before(void **s)
+{
+    (void)s;
+    struct conn *r = NULL, *w = NULL;
+    fill(500);
+    assert_ok(&c, db_write(&c, tenant_db(c.tenant), &w));
+    add_item(w, "unread");
+    assert_null(collection_prepare(&c, w));             /* nobody has asked yet */
+    assert_ok(&c, db_commit(&c, &w));
+    db_release(&w);
+    struct collection *col = now(&r);
+    assert_int_equal(zebrafish(col), 1);
+    collection_release(col);
+    search_store_end(&r);
+    for (int early = 0; early < 2; early++) {           /* a search comes before the writer hears of its commit, or after */
+        collection_catch_up(&c);
+        assert_ok(&c, db_write(&c, tenant_db(c.tenant), &w));
+        add_item(w, early ? "second" : "first");
+        struct collection_coming *coming = collection_prepare(&c, w);
+        assert_non_null(coming);
+        col = now(&r);
+        assert_int_equal(zebrafish(col), 1 + early);
+        collection_release(col);
+        search_store_end(&r);
+        assert_ok(&c, db_commit(&c, &w));
+        for (int i = 0; i < 2; i++) {
+            if (i != early) {
+                collection_settle(coming, true);
+                coming = NULL;
+            }
+            col = now(&r);
+            assert_int_equal(zebrafish(col), 2 + early);
+            collection_release(col);
+            search_store_end(&r);
+        }
+        db_release(&w);
+    }
+    same_anew(4);
+}
+
+static void what_a_writer_prepared_and_took_back_is_not_there(void **s)
+{
+    (void)s;
+    struct conn *r = NULL, *w = NULL;
+    fill(500);
+    struct collection *col = now(&r);
+    collection_release(col);
+    search_store_end(&r);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(&c, db_write(&c, tenant_db(c.tenant), &w));
+        add_item(w, "withdrawn");
+        struct collection_coming *coming = collection_prepare(&c, w);
+        assert_non_null(coming);
+        if (i == 1) collection_forget(c.creator_id);
+        collection_settle(coming, false);
+        db_release(&w);
+        col = now(&r);
+        assert_int_equal(zebrafish(col), 0);
+        assert_int_equal(collection_count(col), 500 + i);
+        collection_release(col);
+        search_store_end(&r);
+        fill(1);
+        col = now(&r);
+        assert_int_equal(collection_count(col), 501 + i);
+        collection_release(col);
+        search_store_end(&r);
+    }
+    same_anew(4);
 }
 
 static int teardown(void **s)
@@ -334,6 +431,8 @@ int main(void)
         T(what_is_deleted_leaves_the_file_at_once_and_a_new_one_comes_without_it),
         T(a_file_of_another_state_or_with_damage_is_not_used),
         T(searches_go_on_while_parts_come_go_and_are_merged),
+        T(what_a_writer_prepared_is_found_as_soon_as_it_is_committed_and_not_before),
+        T(what_a_writer_prepared_and_took_back_is_not_there),
     };
     call_init(&c);
     assert_ok(&c, verb_settings(&c, NULL, LOG_ERROR));
