@@ -37,26 +37,55 @@ WIDE float round_rows(const void *in, const bool bf16, size_t first, size_t stri
     return by > 0 ? top / most : 0;
 }
 
-/* Scores of one query into weights, padding 0; unit: what a score of 1 is. Returns 1 / the sum of the weights. */
-WIDE float soften(const int32_t *scores, uint16_t *weights, int len, int padded, __m512 unit)
+/* 2^x for any x that gives a number, relative error 8e-5: the fraction is 0..1, and scalef floors by itself. */
+WIDE __m512 power_of(__m512 x)
+{
+    const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    __m512       p = _mm512_fmadd_ps(f, _mm512_set1_ps(0.0780244028f), _mm512_set1_ps(0.226067326f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.695833481f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.999925221f));
+    return _mm512_scalef_ps(p, x);
+}
+
+WIDE __m512i weights_of(const int32_t *scores, __m512 unit, __m512 from)
+{
+    return _mm512_cvtps_epi32(power_of(_mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512(scores)), unit, from)));
+}
+
+WIDE __mmask16 first_of(int n) { return n >= LANES ? 0xffff : n > 0 ? (__mmask16)((1u << n) - 1) : 0; }
+
+/* Scores of one query into weights, padding 0; unit: what a score of 1 is; low_words: takes the low words of two vectors of
+ * dwords. Returns 1 / the sum of the weights. The largest weight is 2^13 but for roundings, and 1 more does no harm. */
+WIDE float soften(const int32_t *scores, uint16_t *weights, int len, int padded, __m512 unit, __m512i low_words)
 {
     const __m512i least = _mm512_set1_epi32(INT32_MIN);
-    __m512i       top = least, sum = _mm512_setzero_si512();
-    const int     whole = len / LANES * LANES;
-    for (int i = 0; i < whole; i += LANES) top = _mm512_max_epi32(top, _mm512_loadu_si512(scores + i));
-    if (whole < len) top = _mm512_max_epi32(top, _mm512_mask_loadu_epi32(least, (__mmask16)((1u << (len - whole)) - 1), scores + whole));
-    const __m512 bits = _mm512_set1_ps(WEIGHT_BITS);
-    const __m512 from = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(_mm512_set1_epi32(_mm512_reduce_max_epi32(top))), unit, bits);
-    for (int i = 0; i < padded; i += LANES) {
-        const int       left = len - i;
-        const __mmask16 m = left >= LANES ? 0xffff : left > 0 ? (__mmask16)((1u << left) - 1) : 0;
-        /* The largest is exactly `bits` but for the rounding of f32, and 1 more than 2^13 does no harm. */
-        const __m512    x = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512(scores + i)), unit, from);
-        const __m512i   w = _mm512_maskz_cvtps_epi32(m, exp2_of(_mm512_min_ps(x, bits)));
-        sum = _mm512_add_epi32(sum, w);
-        _mm256_storeu_si256((void *)(weights + i), _mm512_cvtepi32_epi16(w));
+    const int     pairs = len / (2 * LANES) * (2 * LANES);
+    __m512i       top0 = least, top1 = least, sum0 = _mm512_setzero_si512(), sum1 = sum0;
+    const __mmask16 m0 = first_of(len - pairs), m1 = first_of(len - pairs - LANES);
+    for (int i = 0; i < pairs; i += 2 * LANES) {
+        top0 = _mm512_max_epi32(top0, _mm512_loadu_si512(scores + i));
+        top1 = _mm512_max_epi32(top1, _mm512_loadu_si512(scores + i + LANES));
     }
-    return 1 / (float)_mm512_reduce_add_epi32(sum);
+    if (pairs < padded) {
+        top0 = _mm512_mask_max_epi32(top0, m0, top0, _mm512_loadu_si512(scores + pairs));
+        top1 = _mm512_mask_max_epi32(top1, m1, top1, _mm512_loadu_si512(scores + pairs + LANES));
+    }
+    const float  top = (float)_mm512_reduce_max_epi32(_mm512_max_epi32(top0, top1));
+    const __m512 from = _mm512_fnmadd_ps(_mm512_set1_ps(top), unit, _mm512_set1_ps(WEIGHT_BITS));
+    for (int i = 0; i < pairs; i += 2 * LANES) {
+        const __m512i a = weights_of(scores + i, unit, from), b = weights_of(scores + i + LANES, unit, from);
+        sum0 = _mm512_add_epi32(sum0, a);
+        sum1 = _mm512_add_epi32(sum1, b);
+        _mm512_storeu_si512(weights + i, _mm512_permutex2var_epi16(a, low_words, b));
+    }
+    if (pairs < padded) {
+        const __m512i a = _mm512_maskz_mov_epi32(m0, weights_of(scores + pairs, unit, from));
+        const __m512i b = _mm512_maskz_mov_epi32(m1, weights_of(scores + pairs + LANES, unit, from));
+        sum0 = _mm512_add_epi32(sum0, a);
+        sum1 = _mm512_add_epi32(sum1, b);
+        _mm512_storeu_si512(weights + pairs, _mm512_permutex2var_epi16(a, low_words, b));
+    }
+    return 1 / (float)_mm512_reduce_add_epi32(_mm512_add_epi32(sum0, sum1));
 }
 
 WIDE __m512i pair_of(const uint16_t *p)
@@ -125,6 +154,9 @@ VNNI void attend(const struct head *h, float unit, float value_unit, void *ctx, 
 {
     int32_t *const scores = (int32_t *)(void *)h->scores;
     int32_t        sums[QUERIES * 2 * LANES] __attribute__((aligned(64)));
+    uint16_t       even[2 * LANES];
+    for (int i = 0; i < 2 * LANES; i++) even[i] = (uint16_t)(2 * i);
+    const __m512i low_words = _mm512_loadu_si512(even);
     for (int first = 0; first < h->wanted; first += QUERIES) {
         const uint16_t *q = h->q + (size_t)first * (size_t)dim;
         const int       live = h->wanted - first < QUERIES ? h->wanted - first : QUERIES;
@@ -134,7 +166,7 @@ VNNI void attend(const struct head *h, float unit, float value_unit, void *ctx, 
             else score(q, (size_t)dim, h->keys + j, (size_t)h->padded, dim / 2, scores + j);
         }
         for (int i = 0; i < live; i++)
-            scale[i] = value_unit * soften(scores + i * KERNELS_SCORES, h->weights + i * KERNELS_WEIGHTS, h->len, h->padded, _mm512_set1_ps(unit));
+            scale[i] = value_unit * soften(scores + i * KERNELS_SCORES, h->weights + i * KERNELS_WEIGHTS, h->len, h->padded, _mm512_set1_ps(unit), low_words);
         for (int d = 0; d < dim; d += 2 * LANES) {
             mix(h->weights, h->values + d, (size_t)dim, (h->len + 1) / 2, sums);
             for (int i = 0; i < live; i++) {
