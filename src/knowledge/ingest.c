@@ -23,7 +23,7 @@
 #include "store/jobs.h"
 #include "store/store.h"
 
-#define BATCH_CHUNKS  32
+#define BATCH_CHUNKS  64
 #define USED_MAX      4           /* models of one document's vectors */
 #define BATCH_PAGES   64
 #define SAMPLE_BYTES  (64 * 1024) /* of text to tell the document's language from */
