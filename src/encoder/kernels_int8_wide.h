@@ -149,12 +149,17 @@ WIDE INLINE __m512 gelu_of(__m512 x)
 WIDE INLINE void expand_sums_with(const struct kernels_matrix *m, const struct kernels_row *row, const struct sums *s, float *value, const int pivots)
 {
     const size_t pitch = (size_t)kernels_int8_pitch(m->width);
+    /* Without gelu first, and gelu in a second pass over what is in the L1 cache: all of it at once needs more registers than
+     * there are. */
     for (int n = 0; n < s->columns; n += 2 * LANES) {
         const struct columns c = columns_at(m, s->column + n, pivots);
         for (int r = 0; r < s->rows; r++) {
-            const int32_t *sum = s->at + r * SUMS_PITCH + n;
-            float         *to = value + (size_t)(s->row + r) * pitch + s->column + n;
-            __m512         a = gelu_of(real_of(&c, 0, sum, row + s->row + r, pivots)), b = gelu_of(real_of(&c, 1, sum, row + s->row + r, pivots));
+            float *to = value + (size_t)(s->row + r) * pitch + s->column + n;
+            for (int i = 0; i < 2; i++) _mm512_store_ps(to + i * LANES, real_of(&c, i, s->at + r * SUMS_PITCH + n, row + s->row + r, pivots));
+        }
+        for (int r = 0; r < s->rows; r++) {
+            float       *to = value + (size_t)(s->row + r) * pitch + s->column + n;
+            const __m512 a = gelu_of(_mm512_load_ps(to)), b = gelu_of(_mm512_load_ps(to + LANES));
             _mm512_store_ps(to, a);
             _mm512_store_ps(to + LANES, b);
         }
