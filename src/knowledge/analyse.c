@@ -6,6 +6,7 @@
 #include "knowledge/analyse.h"
 
 #include <libstemmer.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -333,6 +334,34 @@ static int add_phrase(struct analyser *a, const struct word *w, const struct wor
     return 0;
 }
 
+/* Making a stemmer costs as much as the few words of a sentence: those that are not in use are kept. */
+#define STEMMERS 16
+struct stemmers {
+    const char *name;
+    int n;
+    struct sb_stemmer *idle[STEMMERS];
+};
+static struct stemmers english = { .name = "english" }, spanish = { .name = "spanish" };
+static pthread_mutex_t stemmers_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct sb_stemmer *stemmer_take(struct stemmers *s)
+{
+    pthread_mutex_lock(&stemmers_lock);
+    struct sb_stemmer *st = s->n ? s->idle[--s->n] : NULL;
+    pthread_mutex_unlock(&stemmers_lock);
+    return st ? st : sb_stemmer_new(s->name, "UTF_8");
+}
+
+static void stemmer_give(struct stemmers *s, struct sb_stemmer *st)
+{
+    if (!st) return;
+    pthread_mutex_lock(&stemmers_lock);
+    bool kept = s->n < STEMMERS;
+    if (kept) s->idle[s->n++] = st;
+    pthread_mutex_unlock(&stemmers_lock);
+    if (!kept) sb_stemmer_delete(st);
+}
+
 bool analyse_terms(const char *text, size_t n, const char *language, bool keep_stop, struct buf *out)
 {
     struct buf folded;
@@ -340,8 +369,8 @@ bool analyse_terms(const char *text, size_t n, const char *language, bool keep_s
     fold_text(text, n, &folded);
     struct analyser a = { .keep_stop = keep_stop, .out = out };
     a.stems = !strcmp(language, "en") ? STEM_EN : !strcmp(language, "es") ? STEM_ES : STEM_EN | STEM_ES;
-    if (a.stems & STEM_EN) a.en = sb_stemmer_new("english", "UTF_8");
-    if (a.stems & STEM_ES) a.es = sb_stemmer_new("spanish", "UTF_8");
+    if (a.stems & STEM_EN) a.en = stemmer_take(&english);
+    if (a.stems & STEM_ES) a.es = stemmer_take(&spanish);
     struct scanner s = { folded.data, folded.data + folded.len };
     struct word w[3];
     int held = 0;
@@ -356,8 +385,8 @@ bool analyse_terms(const char *text, size_t n, const char *language, bool keep_s
         held -= used + 1;
         memmove(w, w + used + 1, (size_t)held * sizeof *w);
     }
-    if (a.en) sb_stemmer_delete(a.en);
-    if (a.es) sb_stemmer_delete(a.es);
+    stemmer_give(&english, a.en);
+    stemmer_give(&spanish, a.es);
     buf_dispose(&folded);
     return !out->failed;
 }

@@ -23,6 +23,7 @@ static bool starts(struct text t, size_t i, const char *w)
 static size_t mark_at(struct text t, size_t i)
 {
     if (t.s[i] == '.' || t.s[i] == '!' || t.s[i] == '?') return 1;
+    if ((unsigned char)t.s[i] < 0xE2) return 0;      /* most bytes: no wide mark begins below */
     static const char *const wide[] = { "\xE2\x80\xA6", "\xE3\x80\x82", "\xEF\xBC\x81", "\xEF\xBC\x9F" };
     for (size_t j = 0; j < 4; j++)
         if (starts(t, i, wide[j])) return 3;
