@@ -96,22 +96,17 @@ WIDE static inline float soften(const float *scores, uint16_t *weights, int len,
         top = _mm512_max_ps(top, _mm512_mask_loadu_ps(none, rest, scores + whole));
     }
     const __m512 max = _mm512_set1_ps(_mm512_reduce_max_ps(top));
-    const int    pairs = len / (2 * LANES) * (2 * LANES), left = len - pairs;
-    for (int i = 0; i < pairs; i += 2 * LANES) {
-        const __m512 a = exp2_of(_mm512_sub_ps(_mm512_loadu_ps(scores + i), max));
-        const __m512 b = exp2_of(_mm512_sub_ps(_mm512_loadu_ps(scores + i + LANES), max));
+    for (int i = 0; i < padded; i += 2 * LANES) {
+        int       left = len - i;
+        __mmask16 m0 = left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
+        __mmask16 m1 = left >= 2 * LANES ? 0xffff : left > LANES ? (__mmask16)((1u << (left - LANES)) - 1) : 0;
+        __m512    a = exp2_of(_mm512_sub_ps(_mm512_mask_loadu_ps(none, m0, scores + i), max));
+        __m512    b = exp2_of(_mm512_sub_ps(_mm512_mask_loadu_ps(none, m1, scores + i + LANES), max));
+        a = _mm512_maskz_mov_ps(m0, a);
+        b = _mm512_maskz_mov_ps(m1, b);
         sum0 = _mm512_add_ps(sum0, a);
         sum1 = _mm512_add_ps(sum1, b);
         narrow(weights + i, a, b);
-    }
-    if (pairs < padded) {
-        const __mmask16 m0 = left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
-        const __mmask16 m1 = left > LANES ? (__mmask16)((1u << (left - LANES)) - 1) : 0;
-        const __m512    a = exp2_of(_mm512_sub_ps(_mm512_mask_loadu_ps(none, m0, scores + pairs), max));
-        const __m512    b = exp2_of(_mm512_sub_ps(_mm512_mask_loadu_ps(none, m1, scores + pairs + LANES), max));
-        sum0 = _mm512_add_ps(sum0, a);
-        sum1 = _mm512_add_ps(sum1, b);
-        narrow(weights + pairs, a, b);
     }
     return 1 / _mm512_reduce_add_ps(_mm512_add_ps(sum0, sum1));
 }

@@ -91,13 +91,13 @@ HEADS void pack_values(const struct head *h)
         }
 }
 
-/* 2^x, relative error 8e-5, 0 for -INFINITY: the fraction is 0..1, and scalef floors by itself. */
+/* 2^x for x ≤ 0, relative error 8e-5. */
 HEADS __m512 exp2_of(__m512 x)
 {
-    const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-    __m512       p = _mm512_fmadd_ps(f, _mm512_set1_ps(0.0780244028f), _mm512_set1_ps(0.226067326f));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.695833481f));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.999925221f));
-    return _mm512_scalef_ps(p, x);
+    __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), f = _mm512_sub_ps(x, n);
+    __m512 p = _mm512_fmadd_ps(f, _mm512_set1_ps(0.0551715843f), _mm512_set1_ps(0.242611116f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.693261001f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.999928074f));
+    return _mm512_scalef_ps(p, n);
 }
 #endif
