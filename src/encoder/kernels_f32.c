@@ -13,6 +13,10 @@ enum { LANES = 16 };
 typedef float   lanes_f __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t lanes_i __attribute__((vector_size(64), aligned(4), may_alias));
 
+/* All bits where a < b. The sign of the difference, and not a comparison: gcc takes comparisons of vectors wider than the
+ * target's apart into scalars. Neither may be NaN, nor their difference where the choice matters. */
+INLINE void less(const lanes_f *a, const lanes_f *b, lanes_i *out) { *out = (lanes_i)(*a - *b) >> 31; }
+
 INLINE float sum_of(const lanes_f *v)
 {
     float s[4] = { 0 };
@@ -57,12 +61,14 @@ static const float phi[13] = { 0.141363785f,   -0.0702966526f, 0.0515214205f,   
 
 INLINE void gelu_body(const float *in, const float *bias, float *act, int rows, int width)
 {
-    const lanes_f five = (lanes_f){ 0 } + 5.0f;
+    const lanes_f five = (lanes_f){ 0 } + 5.0f, minus = -five;
     for (int r = 0; r < rows; r++, in += width, act += width)
         for (int i = 0; i < width; i += LANES) {
             lanes_f x = *(const lanes_f *)(in + i) + *(const lanes_f *)(bias + i);
-            lanes_i above = x > five, below = x < -five;
-            lanes_f t = (lanes_f)((above & (lanes_i)five) | (below & (lanes_i)-five) | (~(above | below) & (lanes_i)x));
+            lanes_i above, below;
+            less(&five, &x, &above);
+            less(&x, &minus, &below);
+            lanes_f t = (lanes_f)((above & (lanes_i)five) | (below & (lanes_i)minus) | (~(above | below) & (lanes_i)x));
             lanes_f u = t * t * 0.08f - 1.0f, p = u * phi[12] + phi[11];
             for (int k = 10; k >= 0; k--) p = p * u + phi[k];
             *(lanes_f *)(act + i) = x * (t * p + 0.5f);
@@ -74,7 +80,8 @@ INLINE void exp2_body(lanes_f *v)
 {
     const lanes_f least = (lanes_f){ 0 } - 126.0f;
     const float   magic = 12582912.0f;    /* 1.5 × 2^23: adding it leaves the integer in the low bits */
-    lanes_i       low = *v < least;
+    lanes_i       low;
+    less(v, &least, &low);
     lanes_f       x = (lanes_f)((low & (lanes_i)least) | (~low & (lanes_i)*v));
     lanes_f       shifted = x + magic, f = x - (shifted - magic);
     lanes_i       n = (lanes_i)shifted - 0x4b400000;
@@ -93,7 +100,8 @@ INLINE float soften_body(float *s, int len, int padded)
     lanes_f top = *(const lanes_f *)s, sum = { 0 };
     for (int i = LANES; i < padded; i += LANES) {
         lanes_f v = *(const lanes_f *)(s + i);
-        lanes_i more = v > top;
+        lanes_i more;
+        less(&top, &v, &more);      /* -inf against itself is no number, and either choice is right */
         top = (lanes_f)((more & (lanes_i)v) | (~more & (lanes_i)top));
     }
     float max = max_of(&top);
