@@ -25,6 +25,7 @@
 
 #define SWEEP_SECONDS    60
 #define MALLOC_ARENAS    4
+#define MALLOC_MAPPED (1 << 20)   /* bytes from which a buffer is mapped by itself */
 
 enum stage { OPEN_NOTHING, OPEN_STORE, OPEN_ACCOUNTS, OPEN_KNOWLEDGE, OPEN_MODELS, OPEN_JOBS };
 
@@ -233,6 +234,8 @@ int verb_serve(int argc, char **argv)
 
     /* Few arenas: with one per thread, each keeps its own free memory and idle memory grows with the threads. */
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+    /* Said, so that it does not grow with what was freed: large buffers go back to the system and not to an arena. */
+    mallopt(M_MMAP_THRESHOLD, MALLOC_MAPPED);
     signal(SIGPIPE, SIG_IGN);
     struct sigaction act = { .sa_handler = on_stop, .sa_flags = SA_RESTART };
     sigaction(SIGTERM, &act, NULL);

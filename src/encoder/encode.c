@@ -31,14 +31,22 @@ struct encode_seat {
 };
 
 /* Rows are rounded up in the last block, so every buffer has a block's worth behind it. Zeroed: what lies there is
- * computed with, and slow or strange numbers must not come out of the heap. */
+ * computed with, and slow or strange numbers must not come out of the heap. By calloc, whose fresh pages cost nothing until
+ * they are touched: a question touches few of them. What it gave stands in front of the rows. */
 static void *rows_new(size_t rows, size_t width, size_t each)
 {
-    size_t bytes = (rows * width * each + 63) / 64 * 64;
-    void  *p = aligned_alloc(64, bytes);
-    if (!p) abort();
-    memset(p, 0, bytes);
+    char *raw = calloc(1, rows * width * each + 2 * 64);
+    if (!raw) abort();
+    char *p = (char *)(((uintptr_t)raw + 64 + 63) / 64 * 64);
+    memcpy(p - sizeof raw, &raw, sizeof raw);
     return p;
+}
+
+static void rows_free(void *p)
+{
+    char *raw = NULL;
+    if (p) memcpy(&raw, (char *)p - sizeof raw, sizeof raw);
+    free(raw);
 }
 
 static void seat_int8(struct encode_seat *s, const struct weights *w, size_t rows)
@@ -94,19 +102,19 @@ void encode_seat_free(struct encode_seat *s)
 {
     if (!s) return;
     if (s->products) matmul_seat_free(s->products);
-    if (s->act != s->x) free(s->act);
-    free(s->x);
-    free(s->qkv);
-    free(s->context);
-    free(s->sum);
-    free(s->inner);
-    free(s->scratch);
-    free(s->word);
-    free(s->act8);
-    free(s->context8);
-    free(s->act_row);
-    free(s->context_row);
-    free(s->inner_row);
+    if (s->act != s->x) rows_free(s->act);
+    rows_free(s->x);
+    rows_free(s->qkv);
+    rows_free(s->context);
+    rows_free(s->sum);
+    rows_free(s->inner);
+    rows_free(s->scratch);
+    rows_free(s->word);
+    rows_free(s->act8);
+    rows_free(s->context8);
+    rows_free(s->act_row);
+    rows_free(s->context_row);
+    rows_free(s->inner_row);
     free(s);
 }
 

@@ -21,7 +21,7 @@
 
 enum {
     THREADS_MAX = 16,
-    SEATS_KEPT = THREADS_MAX,   /* idle ones; about 4 MB each */
+    SEATS_MORE = 2,             /* idle ones kept beside one for each thread; up to 6 MB each */
     WINDOW_TEXTS = 1024,        /* tokenized at a time */
     BULK_TOKENS = 512,          /* of a pack: what a thread works on before it looks up; longer packs are no faster */
     PACKS_PER_THREAD = 2,       /* fewer are not worth a thread */
@@ -51,7 +51,7 @@ struct encoder {
     int                   threads;            /* of a bulk call, the caller counted in */
     atomic_int            helpers;            /* running now, over all calls; at most threads - 1 */
     pthread_mutex_t       lock;               /* of what follows */
-    struct encode_seat   *idle[SEATS_KEPT];
+    struct encode_seat   *idle[THREADS_MAX + SEATS_MORE];
     int                   idle_count;
     struct share         *share;              /* where short calls meet */
 };
@@ -148,7 +148,7 @@ static struct encode_seat *take_seat(struct encoder *e)
 static void give_seat(struct encoder *e, struct encode_seat *s)
 {
     pthread_mutex_lock(&e->lock);
-    if (e->idle_count < SEATS_KEPT) {
+    if (e->idle_count < e->threads + SEATS_MORE) {
         e->idle[e->idle_count++] = s;
         s = NULL;
     }

@@ -20,7 +20,7 @@
 
 enum {
     THREADS_MAX = 16,
-    SEATS_KEPT = THREADS_MAX,
+    SEATS_MORE = 2,             /* idle ones kept beside one for each thread */
     PACK_TOKENS = 256,          /* a pack that has this many takes no further pair */
     PACK_PAIRS = 64,
     HEAD_ROWS = 32,             /* rows of the head computed together */
@@ -47,7 +47,7 @@ struct reranker {
     _Atomic float         token_us;        /* of one thread, lately */
     atomic_int            helpers;         /* running now, over all calls; at most threads - 1 */
     pthread_mutex_t       lock;            /* of what follows */
-    struct seat          *idle[SEATS_KEPT];
+    struct seat          *idle[THREADS_MAX + SEATS_MORE];
     int                   idle_count;
 };
 
@@ -263,7 +263,7 @@ static struct seat *take_seat(struct reranker *r)
 static void give_seat(struct reranker *r, struct seat *s)
 {
     pthread_mutex_lock(&r->lock);
-    if (r->idle_count < SEATS_KEPT) {
+    if (r->idle_count < r->threads + SEATS_MORE) {
         r->idle[r->idle_count++] = s;
         s = NULL;
     }

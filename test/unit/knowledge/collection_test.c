@@ -132,14 +132,7 @@ static bool stands(void)
     return access(file_path(""), F_OK) == 0;
 }
 
-/* Waits until the thread behind has written a file that holds all there is. */
-static void wait_for_file(void)
-{
-    words("first", (struct search_opts){ 0 });
-    for (int i = 0; i < 2000 && !stands(); i++) usleep(10000);
-    assert_true(stands());
-}
-
+/* Items of the file as it is, -1 when it does not fit the database. */
 static int64_t fits(struct collection **out)
 {
     struct conn *r = NULL;
@@ -148,6 +141,17 @@ static int64_t fits(struct collection **out)
     *out = index_file_read(&c, r, generation);
     search_store_end(&r);
     return *out ? (int64_t)collection_count(*out) : -1;
+}
+
+/* Waits until the thread behind has written a file that holds all there is. */
+static void wait_for_file(void)
+{
+    struct collection *col = NULL;
+    words("first", (struct search_opts){ 0 });
+    /* It has its name a moment before the transaction that vouches for it is seen. */
+    for (int i = 0; i < 2000 && (!stands() || fits(&col) < 0); i++) usleep(10000);
+    assert_true(stands());
+    collection_release(col);
 }
 
 static void an_index_file_gives_what_the_database_gives_and_what_changed_since(void **s)
