@@ -113,7 +113,8 @@ def main(chiron):
                 if time.time() > until + 60:
                     raise SystemExit("the demo is not in")
                 time.sleep(0.2)
-            one_round(port, token)          # the first round grows pools and caches
+            for _ in range(2):              # the first rounds grow pools and caches
+                one_round(port, token)
             time.sleep(1)
             rss_before, _ = status(server.pid)
             results, stuck = [], 0
