@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "../store/folder.h"
+#include "instance.h"
 
 #include <string.h>
 
@@ -16,8 +16,6 @@
 #include "store/store.h"
 #include "verbs.h"
 
-static char dir[64];
-static struct call c;
 static struct passage *p;
 static int n;
 
@@ -91,47 +89,6 @@ static void another_question_keeps_the_order_of_the_words_FIT_086(void **s)
 
 /* ---- */
 
-static int open_once(void **s)
-{
-    (void)s;
-    call_init(&c);
-    conf_set("LLM_CHAIN", "extractive");
-    assert_ok(&c, verb_settings(&c, NULL, LOG_ERROR));
-    return 0;
-}
-
-static int close_once(void **s)
-{
-    (void)s;
-    conf_free();
-    call_dispose(&c);
-    return 0;
-}
-
-static int setup(void **s)
-{
-    (void)s;
-    bool created;
-    assert_ok(&c, store_open(&c, folder_new(dir)));
-    assert_ok(&c, knowledge_open(&c));
-    assert_ok(&c, tenant_create(&c, "t", "t", &created));
-    assert_ok(&c, tenant_open(&c, "t"));
-    c.span_count = 0;
-    return 0;
-}
-
-static int teardown(void **s)
-{
-    (void)s;
-    call_forgive(&c);
-    tenant_release(&c);
-    knowledge_close();
-    store_close();
-    folder_remove(dir);
-    arena_reset(&c.mem);
-    return 0;
-}
-
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -140,5 +97,5 @@ int main(void)
         T(the_last_part_of_a_heading_is_the_name_and_case_accents_and_signs_do_not_count_FIT_086),
         T(another_question_keeps_the_order_of_the_words_FIT_086),
     };
-    return cmocka_run_group_tests(tests, open_once, close_once);
+    return cmocka_run_group_tests(tests, open_settings, close_settings);
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "../store/folder.h"
+#include "instance.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,8 +21,6 @@
 #include "verbs.h"
 
 enum { DIM = 4 };
-static char dir[64];
-static struct call c;
 static struct passage *p;
 static struct search_similar_info info;
 static int n;
@@ -228,48 +226,6 @@ static void a_call_past_its_deadline_gets_nothing(void **s)
 
 /* ---- */
 
-static int open_once(void **s)
-{
-    (void)s;
-    call_init(&c);
-    conf_set("LLM_CHAIN", "extractive");
-    assert_ok(&c, verb_settings(&c, NULL, LOG_ERROR));
-    return 0;
-}
-
-static int close_once(void **s)
-{
-    (void)s;
-    conf_free();
-    call_dispose(&c);
-    return 0;
-}
-
-static int setup(void **s)
-{
-    (void)s;
-    bool created;
-    assert_ok(&c, store_open(&c, folder_new(dir)));
-    assert_ok(&c, knowledge_open(&c));
-    assert_ok(&c, tenant_create(&c, "t", "t", &created));
-    assert_ok(&c, tenant_open(&c, "t"));
-    c.span_count = 0;
-    return 0;
-}
-
-static int teardown(void **s)
-{
-    (void)s;
-    call_forgive(&c);
-    c.deadline_ms = 0;
-    tenant_release(&c);
-    knowledge_close();
-    store_close();
-    folder_remove(dir);
-    arena_reset(&c.mem);
-    return 0;
-}
-
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -283,5 +239,5 @@ int main(void)
         T(only_vectors_of_the_model_that_answers_are_compared_FIT_084_RAG_014),
         T(a_call_past_its_deadline_gets_nothing),
     };
-    return cmocka_run_group_tests(tests, open_once, close_once);
+    return cmocka_run_group_tests(tests, open_settings, close_settings);
 }

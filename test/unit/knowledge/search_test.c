@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "../store/folder.h"
+#include "instance.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,8 +29,6 @@
 #include "store/store.h"
 #include "verbs.h"
 
-static char dir[64];
-static struct call c;
 static bool model;             /* the default model is installed */
 static struct passage *p;
 static struct search_info info;
@@ -741,32 +739,6 @@ static int close_once(void **s)
     encoder_free(e);
     conf_free();
     call_dispose(&c);
-    return 0;
-}
-
-static int setup(void **s)
-{
-    (void)s;
-    bool created;
-    assert_ok(&c, store_open(&c, folder_new(dir)));
-    assert_ok(&c, knowledge_open(&c));
-    assert_ok(&c, tenant_create(&c, "t", "t", &created));
-    assert_ok(&c, tenant_open(&c, "t"));
-    c.span_count = 0;
-    return 0;
-}
-
-static int teardown(void **s)
-{
-    (void)s;
-    call_forgive(&c);
-    c.deadline_ms = 0;
-    c.user_id[0] = 0;
-    tenant_release(&c);
-    knowledge_close();
-    store_close();
-    folder_remove(dir);
-    arena_reset(&c.mem);
     return 0;
 }
 
