@@ -4,6 +4,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_ACCOUNTS_ACCOUNTS_H
 #define CHIRON_ACCOUNTS_ACCOUNTS_H
+#include "base/access.h"
 #include "base/call.h"
 #include "base/conf.h"
 
@@ -15,7 +16,7 @@ void accounts_close(void);
 /* A token in c->mem. user NULL: none; role "owner", "service" or "user"; hours 0: the setting. */
 MUST_CHECK enum err token_make(struct call *c, const char *creator, const char *user, const char *role, int hours, const char **out);
 /* For http: fills rights, user_id, creator_id. */
-MUST_CHECK enum err token_authenticate(struct call *c, const char *authorization);
+MUST_CHECK enum err token_authenticate(struct call *c, const struct credential *cred);
 /* The one-time set-up secret printed at first start: NULL when it was used. Exchanged once for an owner token. */
 MUST_CHECK enum err setup_secret(struct call *c, const char **out);
 /* Spends it: an owner token of creator (made when missing) in c->mem. ERR_UNAUTHENTICATED: wrong, or used already. */

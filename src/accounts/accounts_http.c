@@ -52,8 +52,8 @@ const struct route accounts_routes[] = {
     { "POST", "/api/v1/setup", RIGHT_PUBLIC, 4096,
       "{\"type\":\"object\",\"required\":[\"secret\"],\"additionalProperties\":false,"
       "\"properties\":{\"secret\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200}}}",
-      post_setup, "Spend the one-time set-up link for an owner's token", "accounts", 0, NULL, SESSION_REPLY },
+      post_setup, "Spend the one-time set-up link for an owner's token", "accounts", 0, NULL, SESSION_REPLY, NULL },
     { "POST", "/api/v1/demo/session", RIGHT_PUBLIC, 4096, NULL, post_demo_session, "A visitor's token for the demo coach",
-      "accounts", 0, NULL, SESSION_REPLY },
+      "accounts", 0, NULL, SESSION_REPLY, NULL },
     { 0 },
 };

@@ -187,8 +187,9 @@ enum err token_check(struct call *c, const char *token, int64_t now_s)
     return e;
 }
 
-enum err token_authenticate(struct call *c, const char *authorization)
+enum err token_authenticate(struct call *c, const struct credential *cred)
 {
+    const char *authorization = cred->authorization;
     c->rights = RIGHT_PUBLIC;
     if (!authorization) return OK;
     if (strncasecmp(authorization, "Bearer ", 7)) return fail(c, ERR_UNAUTHENTICATED, "Authorization must be \"Bearer TOKEN\"");

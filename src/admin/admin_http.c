@@ -276,16 +276,16 @@ static enum err get_me(struct req *r)
     "\"database\":{\"type\":\"string\"},\"cache\":{\"type\":\"string\"},\"uptime_seconds\":{\"type\":\"integer\"}}}"
 
 const struct route admin_routes[] = {
-    { "GET", "/", RIGHT_PUBLIC, 0, NULL, get_page, "The web page", "admin", 0, NULL, NULL },
-    { "GET", "/assets/{file...}", RIGHT_PUBLIC, 0, NULL, get_asset, "Files of the web page", "admin", 0, NULL, NULL },
-    { "GET", "/favicon.svg", RIGHT_PUBLIC, 0, NULL, get_file, "The page's icon", "admin", 0, NULL, NULL },
-    { "GET", "/favicon.ico", RIGHT_PUBLIC, 0, NULL, get_file, "The page's icon for old browsers", "admin", 0, NULL, NULL },
-    { "GET", "/manifest.webmanifest", RIGHT_PUBLIC, 0, NULL, get_file, "The page as an app", "admin", 0, NULL, NULL },
-    { "GET", "/robots.txt", RIGHT_PUBLIC, 0, NULL, get_file, "For crawlers", "admin", 0, NULL, NULL },
-    { "GET", "/health", RIGHT_PUBLIC, 0, NULL, get_health, "State of the service and its parts", "admin", 0, NULL, HEALTH_REPLY },
-    { "GET", "/health/live", RIGHT_PUBLIC, 0, NULL, get_live, "The process answers", "admin", 0, NULL, NULL },
-    { "GET", "/health/ready", RIGHT_PUBLIC, 0, NULL, get_ready, "Requests can be served", "admin", 0, NULL, NULL },
-    { "GET", "/metrics", RIGHT_PUBLIC, 0, NULL, get_metrics, "Numbers in Prometheus form", "admin", 0, NULL, NULL },
-    { "GET", "/api/v1/me", RIGHT_ASK, 0, NULL, get_me, "Who the caller is and what they may do", "accounts", 0, NULL, NULL },
+    { "GET", "/", RIGHT_PUBLIC, 0, NULL, get_page, "The web page", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/assets/{file...}", RIGHT_PUBLIC, 0, NULL, get_asset, "Files of the web page", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/favicon.svg", RIGHT_PUBLIC, 0, NULL, get_file, "The page's icon", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/favicon.ico", RIGHT_PUBLIC, 0, NULL, get_file, "The page's icon for old browsers", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/manifest.webmanifest", RIGHT_PUBLIC, 0, NULL, get_file, "The page as an app", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/robots.txt", RIGHT_PUBLIC, 0, NULL, get_file, "For crawlers", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/health", RIGHT_PUBLIC, 0, NULL, get_health, "State of the service and its parts", "admin", 0, NULL, HEALTH_REPLY, NULL },
+    { "GET", "/health/live", RIGHT_PUBLIC, 0, NULL, get_live, "The process answers", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/health/ready", RIGHT_PUBLIC, 0, NULL, get_ready, "Requests can be served", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/metrics", RIGHT_PUBLIC, 0, NULL, get_metrics, "Numbers in Prometheus form", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/api/v1/me", RIGHT_ASK, 0, NULL, get_me, "Who the caller is and what they may do", "accounts", 0, NULL, NULL, NULL },
     { 0 },
 };

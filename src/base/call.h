@@ -38,14 +38,23 @@ enum err {
     ERR_COUNT
 };
 
-/* What a caller may do. A route row lists what it needs; zero on a row refuses everyone. */
+/* What a caller may do, and the word of it in roles, keys' scopes and replies. A route row lists what it needs; zero on a row
+ * refuses everyone. */
 enum right {
-    RIGHT_PUBLIC = 1u << 0,   /* no credential needed */
-    RIGHT_ASK    = 1u << 1,   /* a user: ask, search, read own things */
-    RIGHT_READ   = 1u << 2,   /* read the creator's documents, jobs, traces */
-    RIGHT_WRITE  = 1u << 3,   /* change the creator's documents */
-    RIGHT_ADMIN  = 1u << 4,   /* settings, tokens, backup of the creator */
-    RIGHT_ACT_AS = 1u << 5,   /* service: may name any user_id of its creator */
+    RIGHT_PUBLIC  = 1u << 0,  /* "public": no credential needed */
+    RIGHT_ASK     = 1u << 1,  /* "ask": ask, search, read own things */
+    RIGHT_READ    = 1u << 2,  /* "documents:read": the creator's documents, jobs, everybody's turns */
+    RIGHT_WRITE   = 1u << 3,  /* "documents:write": change the creator's documents */
+    RIGHT_ADMIN   = 1u << 4,  /* "settings:write": the coach and the creator's settings */
+    RIGHT_ACT_AS  = 1u << 5,  /* "users:act_as": a service may name any user_id of its creator */
+    RIGHT_SELF    = 1u << 6,  /* "self": own account, sessions, export and erasure; never through an API key */
+    RIGHT_USERS   = 1u << 7,  /* "users:write": list and change the creator's users, sign them in */
+    RIGHT_MEMBERS = 1u << 8,  /* "members:write": members, invitations and roles */
+    RIGHT_KEYS    = 1u << 9,  /* "keys:write": API keys */
+    RIGHT_AUDIT   = 1u << 10, /* "audit:read" */
+    RIGHT_PRIVACY = 1u << 11, /* "privacy:write": export and erase others, retention */
+    RIGHT_LIMITS  = 1u << 12, /* "limits:write": see and set limits */
+    RIGHT_OWN     = 1u << 13, /* "creator:own": erase or hand over the whole creator */
 };
 
 #define SPANS_MAX 24
@@ -72,6 +81,11 @@ struct call {
     char               creator_id[LIMIT_ID_BYTES + 1]; /* "" when none */
     char               user_id[LIMIT_ID_BYTES + 1];    /* "" when the caller is no user */
     unsigned           rights;            /* enum right bits */
+    char               account_id[32];    /* a member's account, "" when the caller has none */
+    char               session_id[32];    /* the sign-in behind the token, "" for keys and tokens without one */
+    char               key_id[32];        /* the API key, "" when none was used */
+    char               role[LIMIT_ROLE_BYTES + 1]; /* name of the role the rights come from, "" when none */
+    char               remote[64];        /* the client's address as text, "" outside a request */
     int64_t            deadline_ms;       /* clock_mono_ms() value; 0 none */
     int64_t            stage_ms[CALL_STAGES]; /* the most a stage may take; 0: what is left of the call */
     struct degrade     degrades[DEGRADES_MAX];/* steps taken, in order; replies show them */

@@ -27,6 +27,10 @@
 #define LIMIT_TITLE_BYTES            512
 #define LIMIT_METADATA_BYTES         (16 * 1024)
 #define LIMIT_ID_BYTES               128
+#define LIMIT_ROLE_BYTES             40
+#define LIMIT_EMAIL_BYTES            254                  /* RFC 5321 4.5.3.1.3, without the angle brackets */
+#define LIMIT_NAME_BYTES             200                  /* of a person */
+#define LIMIT_PASSWORD_BYTES         256
 #define LIMIT_SEARCH_K               100
 #define LIMIT_EMBED_BATCH            2048                 /* texts in one embeddings request */
 #define LIMIT_RERANK_TEXTS           200                  /* candidates of one re-ranking */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -140,6 +141,7 @@ static bool read_head(struct conn *k, bool *done)
     x->req.method = x->head.method;
     x->req.path = x->head.path;
     x->req.remote = arena_strdup(&x->req.call.mem, k->remote);
+    snprintf(x->req.call.remote, sizeof x->req.call.remote, "%s", k->remote);
     x->close_after = !x->head.keep_alive;
     memset(&k->chunks, 0, sizeof k->chunks);
     k->body_left = x->head.content_length > 0 ? x->head.content_length : 0;

@@ -35,7 +35,7 @@ void guard_cors(struct exchange *x, struct buf *out)
     buf_adds(out, "Access-Control-Allow-Origin: ");
     buf_adds(out, any ? "*" : origin);
     if (!any) buf_adds(out, "\r\nAccess-Control-Allow-Credentials: true");
-    buf_adds(out, "\r\nAccess-Control-Expose-Headers: X-Request-ID, Retry-After, ETag\r\n");
+    buf_adds(out, "\r\nAccess-Control-Expose-Headers: X-Request-ID, Retry-After, ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset\r\n");
 }
 
 /* Preflights are answered from the table, so every method and header of a known path is allowed to a listed origin. */
@@ -81,25 +81,52 @@ static enum err read_query(struct exchange *x)
     return OK;
 }
 
+static void nobody(struct call *c)
+{
+    c->rights = 0;
+    c->user_id[0] = c->creator_id[0] = c->account_id[0] = c->session_id[0] = c->key_id[0] = c->role[0] = '\0';
+}
+
 static enum err check_rights(struct exchange *x)
 {
     struct call *c = &x->req.call;
     unsigned need = x->row->route->rights;
-    const char *authorization = wire_header(&x->head, "authorization");
+    const struct credential cred = {
+        .authorization = wire_header(&x->head, "authorization"),
+        .api_key = wire_header(&x->head, "x-api-key"),
+        .as_user = wire_header(&x->head, "x-chiron-user"),
+    };
+    bool given = cred.authorization || cred.api_key;
     c->rights = RIGHT_PUBLIC;
-    if (authorization && x->server->conf->authenticate) {
-        enum err e = x->server->conf->authenticate(c, authorization);
+    if (given && x->server->conf->authenticate) {
+        enum err e = x->server->conf->authenticate(c, &cred);
         if (e && !(need & RIGHT_PUBLIC)) return e;
         if (e) {
             call_forgive(c);
-            c->rights = 0;
-            c->user_id[0] = c->creator_id[0] = '\0';
+            nobody(c);
         }
         c->rights |= RIGHT_PUBLIC;
     }
     if (c->rights & need) return OK;
-    if (!authorization) return fail(c, ERR_UNAUTHENTICATED, "this needs a credential: Authorization: Bearer …");
+    if (!given) return fail(c, ERR_UNAUTHENTICATED, "this needs a credential: Authorization: Bearer …");
     return fail(c, ERR_FORBIDDEN, "this credential may not do that");
+}
+
+/* The caller's address first, so that guessing credentials is counted too; then who they turned out to be. */
+static enum err check_limit(struct exchange *x, bool known)
+{
+    struct call *c = &x->req.call;
+    struct limit_state s = { 0 };
+    limit_fn limit = x->server->conf->limit;
+    if (!limit) return OK;
+    const struct route *r = x->row->route;
+    enum err e = limit(c, &(struct limit_ask){ r->method, r->path, r->surface, r->rate, known }, &s);
+    if (s.limit > 0 && (known || e)) {
+        reply_header(&x->req, "RateLimit-Limit", arena_printf(&c->mem, "%lld", (long long)s.limit));
+        reply_header(&x->req, "RateLimit-Remaining", arena_printf(&c->mem, "%lld", (long long)s.remaining));
+        reply_header(&x->req, "RateLimit-Reset", arena_printf(&c->mem, "%d", s.reset_s));
+    }
+    return e;
 }
 
 static bool media_type_is(const char *v, const char *type)
@@ -149,7 +176,9 @@ enum err guard_head(struct exchange *x)
         return fail(c, ERR_METHOD, "%s is not allowed here, but %s", method, x->match.allow);
     }
     x->req.route = x->row->route;
-    e = check_rights(x);
+    e = check_limit(x, false);
+    if (!e) e = check_rights(x);
+    if (!e) e = check_limit(x, true);
     if (!e) e = deadline_head(x);
     if (!e) e = read_query(x);
     if (!e) e = check_body(x);

@@ -10,10 +10,12 @@
  *         return OK;
  *     }
  *     const struct route knowledge_routes[] = {
- *         { "GET", "/api/v1/hub/documents/{id}", RIGHT_READ, 0, NULL, get_doc, "One document", "hub" }, { 0 } };   */
+ *         { "GET", "/api/v1/hub/documents/{id}", RIGHT_READ, 0, NULL, get_doc, "One document", "hub",
+ *           0, NULL, NULL, NULL }, { 0 } };   */
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_HTTP_HTTP_H
 #define CHIRON_HTTP_HTTP_H
+#include "base/access.h"
 #include "base/call.h"
 #include "base/conf.h"
 #include "base/json.h"
@@ -27,6 +29,7 @@ enum { ROUTE_MULTIPART = 1,    /* body is multipart/form-data, files streamed to
        ROUTE_RAW = 2,          /* body is kept as bytes, no JSON */
        ROUTE_OPENAI = 4,       /* errors in the OpenAI envelope */
        ROUTE_IGNORE_UNKNOWN = 8,/* unknown members of the body are allowed whatever the schema says */
+       ROUTE_TOKEN_OPTIONAL = 32,/* unless AUTH_REQUIRED, a caller without a credential has RIGHT_ASK in the row's house */
        ROUTE_DEADLINE = 16     /* the body may hold deadline_ms and stage_ms: less is done in less time, and the reply says so */ };
 
 struct route {
@@ -41,6 +44,7 @@ struct route {
     unsigned    flags;         /* ROUTE_… */
     const char *house;         /* creator used when the credential names none ("rag"); NULL: 403 then */
     const char *reply_schema;  /* JSON Schema of the 2xx body for openapi.json, may be NULL */
+    const char *rate;          /* name of the limit policy, NULL: the surface's */
 };
 
 struct upload {                /* one file of a multipart body */
@@ -94,15 +98,13 @@ MUST_CHECK enum err sse_begin(struct req *r);
 MUST_CHECK enum err sse_send(struct req *r, const char *event, const char *id, const char *data, size_t n);
 bool sse_started(struct req *r);
 
-/* Authentication is given by main: from the Authorization header (NULL when absent) fill c->rights, c->user_id and
- * c->creator_id. ERR_UNAUTHENTICATED with words for a bad credential. A missing one is not an error: rights stay
- * RIGHT_PUBLIC. The guard then opens the tenant (the credential's creator, else the row's house). */
-typedef enum err (*authenticate_fn)(struct call *c, const char *authorization);
-
+/* Authentication and limits are given by main (base/access.h). The guard then opens the tenant (the credential's creator, else
+ * the row's house). */
 struct http_conf {
     const char *const         *listen;      /* "127.0.0.1:8000", ended by NULL; port 0 picks one */
     const struct route *const *tables;      /* NULL-ended list of route tables, each ended by a zero row */
     authenticate_fn            authenticate;
+    limit_fn                   limit;       /* NULL: nothing is limited */
     const char                *title, *version;   /* openapi info */
     int                        workers;     /* threads for handlers */
 };

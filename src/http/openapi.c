@@ -289,9 +289,9 @@ static enum err get_docs_js(struct req *r)
 }
 
 const struct route http_routes[] = {
-    { "GET", "/openapi.json", RIGHT_PUBLIC, 0, NULL, get_openapi, "This API as OpenAPI 3.1", "admin", 0, NULL, "{\"type\":\"object\"}" },
-    { "GET", "/docs", RIGHT_PUBLIC, 0, NULL, get_docs, "This API as a page", "admin", 0, NULL, NULL },
-    { "GET", "/docs/docs.css", RIGHT_PUBLIC, 0, NULL, get_docs_css, "The style of that page", "admin", 0, NULL, NULL },
-    { "GET", "/docs/docs.js", RIGHT_PUBLIC, 0, NULL, get_docs_js, "The script of that page", "admin", 0, NULL, NULL },
+    { "GET", "/openapi.json", RIGHT_PUBLIC, 0, NULL, get_openapi, "This API as OpenAPI 3.1", "admin", 0, NULL, "{\"type\":\"object\"}", NULL },
+    { "GET", "/docs", RIGHT_PUBLIC, 0, NULL, get_docs, "This API as a page", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/docs/docs.css", RIGHT_PUBLIC, 0, NULL, get_docs_css, "The style of that page", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/docs/docs.js", RIGHT_PUBLIC, 0, NULL, get_docs_js, "The script of that page", "admin", 0, NULL, NULL, NULL },
     { 0 },
 };

@@ -334,12 +334,12 @@ static const char query_schema[] =
 
 const struct route rag_routes[] = {
     { "POST", "/api/v1/embeddings/generate", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, embeddings_schema, post_embeddings,
-      "Embed one text or many, and keep them as the user's content", "rag", ROUTE_IGNORE_UNKNOWN, "rag", NULL },
+      "Embed one text or many, and keep them as the user's content", "rag", ROUTE_IGNORE_UNKNOWN, "rag", NULL, NULL },
     { "POST", "/api/v1/search/hybrid", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, hybrid_schema, post_hybrid,
-      "Search by meaning, by words, or both", "rag", ROUTE_IGNORE_UNKNOWN | ROUTE_DEADLINE, "rag", NULL },
+      "Search by meaning, by words, or both", "rag", ROUTE_IGNORE_UNKNOWN | ROUTE_DEADLINE, "rag", NULL, NULL },
     { "POST", "/api/v1/rerank", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, rerank_schema, post_rerank,
-      "Order candidate texts by relevance to a query", "rag", ROUTE_IGNORE_UNKNOWN | ROUTE_DEADLINE, "rag", NULL },
+      "Order candidate texts by relevance to a query", "rag", ROUTE_IGNORE_UNKNOWN | ROUTE_DEADLINE, "rag", NULL, NULL },
     { "POST", "/api/v1/rag/query", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, query_schema, post_query,
-      "Context for an answer: the passages that bear on a query", "rag", ROUTE_IGNORE_UNKNOWN | ROUTE_DEADLINE, "rag", NULL },
+      "Context for an answer: the passages that bear on a query", "rag", ROUTE_IGNORE_UNKNOWN | ROUTE_DEADLINE, "rag", NULL, NULL },
     { 0 },
 };

@@ -153,10 +153,10 @@ static const char feedback_schema[] =
 
 const struct route search_routes[] = {
     { "POST", "/api/v1/coaching/search", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, search_schema, post_search,
-      "Find the passages of the knowledge nearest to a query", "arc", ROUTE_DEADLINE, NULL, NULL },
+      "Find the passages of the knowledge nearest to a query", "arc", ROUTE_DEADLINE, NULL, NULL, NULL },
     { "GET", "/api/v1/chunks/{id}/similar", RIGHT_ASK, 0, NULL, get_similar,
-      "The passages nearest in meaning to one that is there (?k=, ?type=, ?user_id=)", "rag", 0, "rag", similar_reply },
+      "The passages nearest in meaning to one that is there (?k=, ?type=, ?user_id=)", "rag", 0, "rag", similar_reply, NULL },
     { "POST", "/api/v1/search/feedback", RIGHT_ASK, 4096, feedback_schema, post_feedback,
-      "Record that a search result was shown, opened or dismissed", "rag", 0, "rag", NULL },
+      "Record that a search result was shown, opened or dismissed", "rag", 0, "rag", NULL, NULL },
     { 0 },
 };

@@ -78,7 +78,7 @@ static void a_token_made_here_names_its_user_creator_and_rights_FIT_036(void **s
     const char  *token = NULL;
     assert_int_equal(token_make(c, "demo", "ann", "user", 1, &token), OK);
     const char *header = arena_printf(&c->mem, "Bearer %s", token);
-    assert_int_equal(token_authenticate(c, header), OK);
+    assert_int_equal(token_authenticate(c, &(struct credential){ .authorization = header }), OK);
     assert_string_equal(c->user_id, "ann");
     assert_string_equal(c->creator_id, "demo");
     assert_int_equal(c->rights, RIGHT_PUBLIC | RIGHT_ASK);
@@ -112,9 +112,9 @@ static void a_token_lives_24_hours_unless_told_otherwise_FIT_036(void **state)
 static void no_credential_is_no_error_and_gives_public_rights_only(void **state)
 {
     struct call *c = *state;
-    assert_int_equal(token_authenticate(c, NULL), OK);
+    assert_int_equal(token_authenticate(c, &(struct credential){ 0 }), OK);
     assert_int_equal(c->rights, RIGHT_PUBLIC);
-    assert_int_equal(token_authenticate(c, "Basic dTpw"), ERR_UNAUTHENTICATED);
+    assert_int_equal(token_authenticate(c, &(struct credential){ .authorization = "Basic dTpw" }), ERR_UNAUTHENTICATED);
 }
 
 static void a_token_of_another_issuer_with_the_same_secret_is_a_user_without_creator_FIT_036(void **state)

@@ -72,8 +72,9 @@ UNUSED static void *serve_main(void *arg)
 }
 
 /* Bearer good: a user of creator c1. reader: reads c1. free: may ask, names no creator. lost: of a creator that is gone. */
-UNUSED static enum err test_authenticate(struct call *c, const char *authorization)
+UNUSED static enum err test_authenticate(struct call *c, const struct credential *cred)
 {
+    const char *authorization = cred->authorization;
     if (!authorization || strncmp(authorization, "Bearer ", 7) != 0) return (fail)(c, ERR_UNAUTHENTICATED, "not a bearer token");
     const char *t = authorization + 7;
     c->rights = RIGHT_ASK;

@@ -44,10 +44,10 @@ static enum err raw(struct req *r)
 }
 
 static const struct route rows[] = {
-    { "GET", "/quick", RIGHT_PUBLIC, 0, NULL, quick, "Quick", "test", 0, NULL, NULL },
-    { "GET", "/slow", RIGHT_PUBLIC, 0, NULL, slow, "Slow", "test", 0, NULL, NULL },
-    { "GET", "/big", RIGHT_PUBLIC, 0, NULL, big, "Big", "test", 0, NULL, NULL },
-    { "POST", "/raw", RIGHT_PUBLIC, 4 * 1024 * 1024, NULL, raw, "Raw", "test", ROUTE_RAW, NULL, NULL },
+    { "GET", "/quick", RIGHT_PUBLIC, 0, NULL, quick, "Quick", "test", 0, NULL, NULL, NULL },
+    { "GET", "/slow", RIGHT_PUBLIC, 0, NULL, slow, "Slow", "test", 0, NULL, NULL, NULL },
+    { "GET", "/big", RIGHT_PUBLIC, 0, NULL, big, "Big", "test", 0, NULL, NULL, NULL },
+    { "POST", "/raw", RIGHT_PUBLIC, 4 * 1024 * 1024, NULL, raw, "Raw", "test", ROUTE_RAW, NULL, NULL, NULL },
     { 0 },
 };
 static const struct route *const tables[] = { rows, NULL };

@@ -252,7 +252,7 @@ static enum err take(struct req *r)
 }
 
 static const struct route rows[] = {
-    { "POST", "/up", RIGHT_PUBLIC, 40 * 1024 * 1024, NULL, take, "Up", "test", ROUTE_MULTIPART, NULL, NULL },
+    { "POST", "/up", RIGHT_PUBLIC, 40 * 1024 * 1024, NULL, take, "Up", "test", ROUTE_MULTIPART, NULL, NULL, NULL },
     { 0 },
 };
 static const struct route *const tables[] = { rows, NULL };

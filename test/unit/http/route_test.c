@@ -37,23 +37,23 @@ static void a_table_with_a_hole_is_refused(void **state)
         struct route row[2];
         const char  *words;
     } cases[] = {
-        { { { "GET", "/a", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL } }, "" },
-        { { { "GET", "/a", 0, 0, NULL, nothing, "A", "t", 0, NULL, NULL } }, "no rights" },
-        { { { "GET", "/a", RIGHT_ASK, 0, NULL, NULL, "A", "t", 0, NULL, NULL } }, "no handler" },
-        { { { "GET", "/a", RIGHT_ASK, 0, NULL, nothing, NULL, "t", 0, NULL, NULL } }, "no summary" },
-        { { { "GET", "/a", RIGHT_ASK, 0, NULL, nothing, "A", NULL, 0, NULL, NULL } }, "no surface" },
-        { { { "GET", "a", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL } }, "must start with /" },
-        { { { "GET", "/x{a}", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL } }, "brace" },
-        { { { "GET", "/{a...}/b", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL } }, "last" },
-        { { { "POST", "/a", RIGHT_ASK, 0, "{}", nothing, "A", "t", 0, NULL, NULL } }, "none accepted" },
-        { { { "POST", "/a", RIGHT_ASK, 9, "{\"tpye\":1}", nothing, "A", "t", 0, NULL, NULL } }, "tpye" },
-        { { { "POST", "/a", RIGHT_ASK, 9, "{", nothing, "A", "t", 0, NULL, NULL } }, "line" },
-        { { { "POST", "/a", RIGHT_ASK, 9, "{}", nothing, "A", "t", ROUTE_RAW, NULL, NULL } }, "JSON body" },
-        { { { "GET", "/a", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, "{" } }, "line" },
-        { { { "GET", "/a/{x}", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL },
-            { "GET", "/a/{y}", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL } }, "two routes" },
-        { { { "GET", "/a/{x}", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL },
-            { "POST", "/a/{y}", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL } }, "" },
+        { { { "GET", "/a", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL, NULL } }, "" },
+        { { { "GET", "/a", 0, 0, NULL, nothing, "A", "t", 0, NULL, NULL, NULL } }, "no rights" },
+        { { { "GET", "/a", RIGHT_ASK, 0, NULL, NULL, "A", "t", 0, NULL, NULL, NULL } }, "no handler" },
+        { { { "GET", "/a", RIGHT_ASK, 0, NULL, nothing, NULL, "t", 0, NULL, NULL, NULL } }, "no summary" },
+        { { { "GET", "/a", RIGHT_ASK, 0, NULL, nothing, "A", NULL, 0, NULL, NULL, NULL } }, "no surface" },
+        { { { "GET", "a", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL, NULL } }, "must start with /" },
+        { { { "GET", "/x{a}", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL, NULL } }, "brace" },
+        { { { "GET", "/{a...}/b", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL, NULL } }, "last" },
+        { { { "POST", "/a", RIGHT_ASK, 0, "{}", nothing, "A", "t", 0, NULL, NULL, NULL } }, "none accepted" },
+        { { { "POST", "/a", RIGHT_ASK, 9, "{\"tpye\":1}", nothing, "A", "t", 0, NULL, NULL, NULL } }, "tpye" },
+        { { { "POST", "/a", RIGHT_ASK, 9, "{", nothing, "A", "t", 0, NULL, NULL, NULL } }, "line" },
+        { { { "POST", "/a", RIGHT_ASK, 9, "{}", nothing, "A", "t", ROUTE_RAW, NULL, NULL, NULL } }, "JSON body" },
+        { { { "GET", "/a", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, "{", NULL } }, "line" },
+        { { { "GET", "/a/{x}", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL, NULL },
+            { "GET", "/a/{y}", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL, NULL } }, "two routes" },
+        { { { "GET", "/a/{x}", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL, NULL },
+            { "POST", "/a/{y}", RIGHT_ASK, 0, NULL, nothing, "A", "t", 0, NULL, NULL, NULL } }, "" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *got = refused(cases[i].row);
@@ -62,12 +62,12 @@ static void a_table_with_a_hole_is_refused(void **state)
 }
 
 static const struct route rows[] = {
-    { "GET", "/", RIGHT_PUBLIC, 0, NULL, nothing, "Root", "t", 0, NULL, NULL },
-    { "GET", "/{any...}", RIGHT_PUBLIC, 0, NULL, nothing, "Assets", "t", 0, NULL, NULL },
-    { "GET", "/api/{id}", RIGHT_ASK, 0, NULL, nothing, "One", "t", 0, NULL, "{\"type\":\"object\"}" },
-    { "POST", "/api/{id}", RIGHT_ASK, 100, "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}", nothing, "Change", "t", 0, NULL, NULL },
-    { "GET", "/api/list", RIGHT_ASK, 0, NULL, nothing, "List", "t", 0, NULL, NULL },
-    { "POST", "/v1/x", RIGHT_ASK, 100, "{}", nothing, "X", "t", ROUTE_OPENAI, NULL, NULL },
+    { "GET", "/", RIGHT_PUBLIC, 0, NULL, nothing, "Root", "t", 0, NULL, NULL, NULL },
+    { "GET", "/{any...}", RIGHT_PUBLIC, 0, NULL, nothing, "Assets", "t", 0, NULL, NULL, NULL },
+    { "GET", "/api/{id}", RIGHT_ASK, 0, NULL, nothing, "One", "t", 0, NULL, "{\"type\":\"object\"}", NULL },
+    { "POST", "/api/{id}", RIGHT_ASK, 100, "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}", nothing, "Change", "t", 0, NULL, NULL, NULL },
+    { "GET", "/api/list", RIGHT_ASK, 0, NULL, nothing, "List", "t", 0, NULL, NULL, NULL },
+    { "POST", "/v1/x", RIGHT_ASK, 100, "{}", nothing, "X", "t", ROUTE_OPENAI, NULL, NULL, NULL },
     { 0 },
 };
 static const struct route *const tables[] = { rows, NULL };

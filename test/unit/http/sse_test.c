@@ -76,13 +76,13 @@ static enum err quick(struct req *r)
 }
 
 static const struct route rows[] = {
-    { "GET", "/three", RIGHT_PUBLIC, 0, NULL, three, "Three", "test", 0, NULL, NULL },
-    { "GET", "/breaks", RIGHT_PUBLIC, 0, NULL, breaks, "Breaks", "test", 0, NULL, NULL },
-    { "GET", "/v1/breaks", RIGHT_PUBLIC, 0, NULL, breaks, "Breaks", "test", ROUTE_OPENAI, NULL, NULL },
-    { "GET", "/refuses", RIGHT_PUBLIC, 0, NULL, refuses, "Refuses", "test", 0, NULL, NULL },
-    { "GET", "/many", RIGHT_PUBLIC, 0, NULL, many, "Many", "test", 0, NULL, NULL },
-    { "GET", "/quiet", RIGHT_PUBLIC, 0, NULL, quiet, "Quiet", "test", 0, NULL, NULL },
-    { "GET", "/quick", RIGHT_PUBLIC, 0, NULL, quick, "Quick", "test", 0, NULL, NULL },
+    { "GET", "/three", RIGHT_PUBLIC, 0, NULL, three, "Three", "test", 0, NULL, NULL, NULL },
+    { "GET", "/breaks", RIGHT_PUBLIC, 0, NULL, breaks, "Breaks", "test", 0, NULL, NULL, NULL },
+    { "GET", "/v1/breaks", RIGHT_PUBLIC, 0, NULL, breaks, "Breaks", "test", ROUTE_OPENAI, NULL, NULL, NULL },
+    { "GET", "/refuses", RIGHT_PUBLIC, 0, NULL, refuses, "Refuses", "test", 0, NULL, NULL, NULL },
+    { "GET", "/many", RIGHT_PUBLIC, 0, NULL, many, "Many", "test", 0, NULL, NULL, NULL },
+    { "GET", "/quiet", RIGHT_PUBLIC, 0, NULL, quiet, "Quiet", "test", 0, NULL, NULL, NULL },
+    { "GET", "/quick", RIGHT_PUBLIC, 0, NULL, quick, "Quick", "test", 0, NULL, NULL, NULL },
     { 0 },
 };
 static const struct route *const tables[] = { rows, NULL };
