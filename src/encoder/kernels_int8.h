@@ -67,6 +67,7 @@ struct kernels_matrix {
     float  *scale, *sum, *bias;
     struct kernels_pivots *pivots;
     float  *pivot_weight;        /* KERNELS_INT8_PIVOTS × kernels_int8_pitch(width): the weights of the pivots, unrounded */
+    const int8_t *after;         /* packed weights that are likely read after these; NULL: not known */
     int     depth;               /* a multiple of 64: the pitch of the activations */
     int     width;               /* a multiple of 32 */
 };

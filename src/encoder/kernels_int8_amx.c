@@ -7,7 +7,7 @@
 #include "encoder/kernels_int8_wide.h"
 
 #define TILED __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-int8")))
-enum { TILE = 16, GROUP = 2 * TILE, BLOCK = KERNELS_INT8_BLOCK, BLOCK_BYTES = BLOCK * BLOCK, W_STRIDE = 4 * BLOCK };
+enum { TILE = 16, GROUP = 2 * TILE, BLOCK = KERNELS_INT8_BLOCK, BLOCK_BYTES = BLOCK * BLOCK, W_STRIDE = 4 * BLOCK, AHEAD = 2 * BLOCK_BYTES };
 
 struct tiles {
     uint8_t  palette, start_row, reserved[14];
@@ -15,12 +15,13 @@ struct tiles {
     uint8_t  rows[16];
 };
 
-TILED INLINE void tiles_begin(void)
+/* A product takes as long as its left side has rows: a few are not made up to 16. Tiles 0 to 4 are sums and left sides. */
+TILED INLINE void tiles_begin(int rows)
 {
     struct tiles t = { .palette = 1 };
     for (int i = 0; i < 8; i++) {
         t.row_bytes[i] = 64;
-        t.rows[i] = TILE;
+        t.rows[i] = i <= 4 && rows < TILE ? (uint8_t)rows : TILE;
     }
     _tile_loadconfig(&t);
 }
@@ -54,25 +55,37 @@ TILED INLINE void dot_32(const uint8_t *act, int depth, const int8_t *w, int32_t
     }
 }
 
-/* 16 rows by 64 columns. So few rows are a question's: its time is that of bringing the weights in, once each, and they
- * are asked for a block and a half ahead. */
-TILED INLINE void dot_16(const uint8_t *act, int depth, const int8_t *w, int32_t *out)
+/* Four lines of weights to come are asked for beside each tile, so that the loads never queue up behind them. */
+TILED INLINE void ask_quarter(const int8_t *ahead)
 {
-    const size_t pitch = (size_t)depth;
+#pragma GCC unroll 16
+    for (int i = 0; i < BLOCK_BYTES / 4; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T0);
+}
+
+/* 16 rows by 64 columns. So few rows are a question's: its time is that of bringing the weights in, once each. `more` is how
+ * many blocks come after these in memory; behind them one goes on with `after`. */
+TILED INLINE void dot_16(const uint8_t *act, int depth, const int8_t *w, int32_t *out, size_t more, const int8_t *after)
+{
+    const size_t  pitch = (size_t)depth;
+    const int8_t *end = w + (pitch / BLOCK + more) * BLOCK_BYTES;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
     for (int k = 0; k < depth; k += BLOCK, act += BLOCK, w += BLOCK_BYTES) {
-        for (int i = 0; i < BLOCK_BYTES; i += 64) _mm_prefetch(w + BLOCK_BYTES * 3 / 2 + i, _MM_HINT_T0);
+        const int8_t *ahead = w + AHEAD < end ? w + AHEAD : after + (w + AHEAD - end);
         _tile_loadd(4, act, pitch);
         _tile_loadd(6, w, W_STRIDE);
+        ask_quarter(ahead);
         _tile_dpbusd(0, 4, 6);
         _tile_loadd(7, w + TILE * 4, W_STRIDE);
+        ask_quarter(ahead + BLOCK_BYTES / 4);
         _tile_dpbusd(1, 4, 7);
         _tile_loadd(5, w + 2 * TILE * 4, W_STRIDE);
+        ask_quarter(ahead + BLOCK_BYTES / 2);
         _tile_dpbusd(2, 4, 5);
         _tile_loadd(6, w + 3 * TILE * 4, W_STRIDE);
+        ask_quarter(ahead + BLOCK_BYTES / 4 * 3);
         _tile_dpbusd(3, 4, 6);
     }
     _tile_stored(0, out, SUMS_PITCH * 4);
@@ -81,20 +94,25 @@ TILED INLINE void dot_16(const uint8_t *act, int depth, const int8_t *w, int32_t
     _tile_stored(3, out + 3 * TILE, SUMS_PITCH * 4);
 }
 
-#define FOR_SUMS(after)                                                                                          \
+#define FOR_SUMS(turn)                                                                                           \
     do {                                                                                                         \
         int32_t     at[GROUP * SUMS_PITCH] __attribute__((aligned(64)));                                         \
         struct sums s = { .at = at };                                                                            \
-        const int8_t *w = m->packed;                                                                             \
-        tiles_begin();                                                                                           \
+        const int8_t *w = m->packed, *after = m->after ? m->after : m->packed;                                   \
+        size_t      more = (size_t)(m->width + BLOCK - 1) / BLOCK * (size_t)(m->depth / BLOCK);                  \
+        tiles_begin(rows);                                                                                       \
         for (s.column = 0; s.column < m->width; s.column += BLOCK, w += (size_t)m->depth * BLOCK) {              \
             s.columns = m->width - s.column < BLOCK ? m->width - s.column : BLOCK;                               \
+            more -= (size_t)(m->depth / BLOCK);                                                                  \
+            if (rows <= TILE) ask_columns(m, s.column, s.columns);                                               \
             for (s.row = 0; s.row < rows; s.row += GROUP) {                                                      \
                 const uint8_t *left = act + (size_t)s.row * (size_t)m->depth;                                    \
                 s.rows = rows - s.row < GROUP ? rows - s.row : GROUP;                                            \
-                if (s.rows <= TILE) dot_16(left, m->depth, w, at);                                               \
+                if (s.rows <= TILE) dot_16(left, m->depth, w, at, more, after);                                  \
                 else dot_32(left, m->depth, w, at);                                                              \
-                after;                                                                                           \
+                if (rows <= TILE)                                                                                \
+                    s.ahead = (const char *)(more ? w + (size_t)m->depth * BLOCK : after) + AHEAD;               \
+                turn;                                                                                            \
             }                                                                                                    \
         }                                                                                                        \
         _tile_release();                                                                                         \

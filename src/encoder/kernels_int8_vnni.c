@@ -8,19 +8,25 @@
 
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 #define VNNI_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16")))
-enum { ROWS = 12, COLUMNS = 32, AHEAD = 2048 };
+enum { ROWS = 12, COLUMNS = 32, BLOCK = KERNELS_INT8_BLOCK, NEAR = 2048 };
 
-/* Sums of `rows` rows and 32 columns; rows is a constant after inlining. w: the columns' first block, depth / 4 groups
- * that are 256 bytes apart. Weights that come from far are asked for ahead: one question reads each of them once. */
-VNNI INLINE void dot(const uint8_t *act, size_t depth, const int8_t *w, int32_t *out, const int rows)
+/* Sums of `rows` rows and 32 columns; rows and asking are constants after inlining. w: the columns' first block, depth / 4
+ * groups that are 256 bytes apart, of which the other 32 columns have the other half. asking: weights that come from far
+ * are asked for ahead, the other half's too: one question reads each of them once. */
+VNNI INLINE void dot(const uint8_t *act, size_t depth, const int8_t *w, int32_t *out, const int8_t *ahead, const int rows, const bool asking)
 {
     __m512i acc[ROWS][2];
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = _mm512_setzero_si512();
-    for (size_t k = 0; k < depth; k += 4, w += 4 * KERNELS_INT8_BLOCK) {
+    for (size_t k = 0; k < depth; k += 4, w += 4 * BLOCK) {
         const __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);
-        _mm_prefetch(w + AHEAD, _MM_HINT_T0);
-        _mm_prefetch(w + AHEAD + 64, _MM_HINT_T0);
+        if (asking) {
+            _mm_prefetch(w + NEAR, _MM_HINT_T0);
+            _mm_prefetch(w + NEAR + 64, _MM_HINT_T0);
+            _mm_prefetch(ahead, _MM_HINT_T1);
+            _mm_prefetch(ahead + 64, _MM_HINT_T1);
+            ahead += 128;
+        }
 #pragma GCC unroll 12
         for (int r = 0; r < rows; r++) {
             int32_t four;
@@ -37,28 +43,37 @@ VNNI INLINE void dot(const uint8_t *act, size_t depth, const int8_t *w, int32_t 
     }
 }
 
-#define DOT(n) \
-    VNNI static void dot_##n(const uint8_t *act, size_t depth, const int8_t *w, int32_t *out) { dot(act, depth, w, out, n); }
+/* ahead NULL: the weights are near, as they are to all rows but the first few. */
+#define DOT(n)                                                                                                   \
+    VNNI static void dot_##n(const uint8_t *act, size_t depth, const int8_t *w, int32_t *out, const int8_t *ahead) \
+    {                                                                                                            \
+        if (ahead) dot(act, depth, w, out, ahead, n, true);                                                      \
+        else dot(act, depth, w, out, NULL, n, false);                                                            \
+    }
 DOT(1) DOT(2) DOT(3) DOT(4) DOT(5) DOT(6) DOT(7) DOT(8) DOT(9) DOT(10) DOT(11) DOT(12)
-static void (*const dots[ROWS + 1])(const uint8_t *, size_t, const int8_t *, int32_t *) = {
+static void (*const dots[ROWS + 1])(const uint8_t *, size_t, const int8_t *, int32_t *, const int8_t *) = {
     NULL, dot_1, dot_2, dot_3, dot_4, dot_5, dot_6, dot_7, dot_8, dot_9, dot_10, dot_11, dot_12
 };
 
-/* Runs `after` with every piece of the product in `s`; the pieces of 32 columns come one after another, so that their
- * weights stay in the cache for all rows. Rows are shared out evenly: 13 are 7 and 6, not 12 and 1. */
-#define FOR_SUMS(after)                                                                                          \
+/* Runs `turn` with every piece of the product in `s`; the pieces of 32 columns come one after another, so that their
+ * weights stay in the cache for all rows. Rows are shared out evenly: 13 are 7 and 6, not 12 and 1. Whoever takes a block's
+ * first half asks for the block that comes AHEAD of it, in the last panel for the next matrix's first. */
+#define FOR_SUMS(turn)                                                                                           \
     do {                                                                                                         \
         int32_t     at[ROWS * SUMS_PITCH] __attribute__((aligned(64)));                                          \
         struct sums s = { .at = at, .columns = COLUMNS };                                                        \
         const int   groups = (rows + ROWS - 1) / ROWS;                                                           \
         for (s.column = 0; s.column < m->width; s.column += COLUMNS) {                                           \
-            const int8_t *w = m->packed + (size_t)(s.column / KERNELS_INT8_BLOCK) * (size_t)m->depth * KERNELS_INT8_BLOCK + \
-                              s.column % KERNELS_INT8_BLOCK * 4;                                                 \
+            const int8_t *panel = m->packed + (size_t)(s.column / BLOCK) * (size_t)m->depth * BLOCK;             \
+            const bool    first = s.column % BLOCK == 0, last = s.column / BLOCK == (m->width - 1) / BLOCK;      \
+            const int8_t *next = last && m->after ? m->after : panel + (size_t)m->depth * BLOCK;                 \
+            if (first && groups == 1) ask_columns(m, s.column, m->width - s.column < BLOCK ? COLUMNS : BLOCK);   \
             s.row = 0;                                                                                           \
             for (int g = 0; g < groups; g++, s.row += s.rows) {                                                  \
                 s.rows = (rows - s.row) / (groups - g);                                                          \
-                dots[s.rows](act + (size_t)s.row * (size_t)m->depth, (size_t)m->depth, w, at);                   \
-                after;                                                                                           \
+                dots[s.rows](act + (size_t)s.row * (size_t)m->depth, (size_t)m->depth, panel + (first ? 0 : 4 * COLUMNS), at, \
+                             g == 0 ? next + (first ? 0 : (size_t)m->depth * COLUMNS) : NULL);                   \
+                turn;                                                                                            \
             }                                                                                                    \
         }                                                                                                        \
     } while (0)

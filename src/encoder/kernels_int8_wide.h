@@ -21,7 +21,28 @@ enum { LANES = 16, SUMS_PITCH = 64, MASKED_MAX = 16384 };
 struct sums {
     const int32_t *at;           /* rows of SUMS_PITCH */
     int            row, rows, column, columns;
+    const char    *ahead;        /* weights to be asked for meanwhile, NULL: none */
 };
+
+/* A question's time is that of bringing the weights in, once each: whoever turns its sums into numbers keeps asking for them,
+ * a row's worth of work at a time, or memory would rest meanwhile. */
+WIDE INLINE void ask_ahead(struct sums *s)
+{
+    if (!s->ahead) return;
+    _mm_prefetch(s->ahead, _MM_HINT_T0);
+    _mm_prefetch(s->ahead + 64, _MM_HINT_T0);
+    s->ahead += 128;
+}
+
+/* What belongs to columns [n, n + columns) beside their weights: a few lines each of many arrays, which no hardware foresees. */
+WIDE INLINE void ask_columns(const struct kernels_matrix *m, int n, int columns)
+{
+    const size_t pitch = (size_t)kernels_int8_pitch(m->width);
+    const int    arrays = 3 + m->pivots->count;
+    _Static_assert(sizeof(float) * LANES == 64, "a vector is a line");
+    for (int k = 0; k < arrays; k++)
+        for (int i = 0; i < columns; i += LANES) _mm_prefetch(m->scale + (size_t)k * pitch + (size_t)(n + i), _MM_HINT_T0);
+}
 
 /* Two vectors of columns of a matrix, to turn sums of any row into real numbers. */
 struct columns {
@@ -55,37 +76,39 @@ WIDE INLINE __m512 real_of(const struct columns *c, int i, const int32_t *sum, c
 
 /* ---- queries, keys and values ---- */
 
-WIDE_BF16 INLINE void project_bf16_with(const struct kernels_matrix *m, const struct kernels_row *row, const struct sums *s, uint16_t *out, const int pivots)
+WIDE_BF16 INLINE void project_bf16_with(const struct kernels_matrix *m, const struct kernels_row *row, struct sums *s, uint16_t *out, const int pivots)
 {
     for (int n = 0; n < s->columns; n += 2 * LANES) {
         const struct columns c = columns_at(m, s->column + n, pivots);
         for (int r = 0; r < s->rows; r++) {
             const int32_t *sum = s->at + r * SUMS_PITCH + n;
+            ask_ahead(s);
             __m512bh       both = _mm512_cvtne2ps_pbh(real_of(&c, 1, sum, row + s->row + r, pivots), real_of(&c, 0, sum, row + s->row + r, pivots));
             memcpy(out + (size_t)(s->row + r) * (size_t)m->width + s->column + n, &both, sizeof both);
         }
     }
 }
 
-WIDE_BF16 INLINE void project_bf16(const struct kernels_matrix *m, const struct kernels_row *row, const struct sums *s, uint16_t *out)
+WIDE_BF16 INLINE void project_bf16(const struct kernels_matrix *m, const struct kernels_row *row, struct sums *s, uint16_t *out)
 {
     if (m->pivots->count) project_bf16_with(m, row, s, out, KERNELS_INT8_PIVOTS);
     else project_bf16_with(m, row, s, out, 0);
 }
 
-WIDE INLINE void project_f32_with(const struct kernels_matrix *m, const struct kernels_row *row, const struct sums *s, float *out, const int pivots)
+WIDE INLINE void project_f32_with(const struct kernels_matrix *m, const struct kernels_row *row, struct sums *s, float *out, const int pivots)
 {
     for (int n = 0; n < s->columns; n += 2 * LANES) {
         const struct columns c = columns_at(m, s->column + n, pivots);
         for (int r = 0; r < s->rows; r++) {
             float *to = out + (size_t)(s->row + r) * (size_t)m->width + s->column + n;
+            ask_ahead(s);
             for (int i = 0; i < 2; i++)
                 _mm512_storeu_ps(to + i * LANES, real_of(&c, i, s->at + r * SUMS_PITCH + n, row + s->row + r, pivots));
         }
     }
 }
 
-WIDE INLINE void project_f32(const struct kernels_matrix *m, const struct kernels_row *row, const struct sums *s, float *out)
+WIDE INLINE void project_f32(const struct kernels_matrix *m, const struct kernels_row *row, struct sums *s, float *out)
 {
     if (m->pivots->count) project_f32_with(m, row, s, out, KERNELS_INT8_PIVOTS);
     else project_f32_with(m, row, s, out, 0);
@@ -146,7 +169,7 @@ WIDE INLINE __m512 gelu_of(__m512 x)
 
 /* value, KERNELS_INT8_ROWS × the pitch of the width, is where gelu waits for the largest number of a row to be known. */
 
-WIDE INLINE void expand_sums_with(const struct kernels_matrix *m, const struct kernels_row *row, const struct sums *s, float *value, const int pivots)
+WIDE INLINE void expand_sums_with(const struct kernels_matrix *m, const struct kernels_row *row, struct sums *s, float *value, const int pivots)
 {
     const size_t pitch = (size_t)kernels_int8_pitch(m->width);
     /* Without gelu first, and gelu in a second pass over what is in the L1 cache: all of it at once needs more registers than
@@ -155,10 +178,12 @@ WIDE INLINE void expand_sums_with(const struct kernels_matrix *m, const struct k
         const struct columns c = columns_at(m, s->column + n, pivots);
         for (int r = 0; r < s->rows; r++) {
             float *to = value + (size_t)(s->row + r) * pitch + s->column + n;
+            ask_ahead(s);
             for (int i = 0; i < 2; i++) _mm512_store_ps(to + i * LANES, real_of(&c, i, s->at + r * SUMS_PITCH + n, row + s->row + r, pivots));
         }
         for (int r = 0; r < s->rows; r++) {
-            float       *to = value + (size_t)(s->row + r) * pitch + s->column + n;
+            float *to = value + (size_t)(s->row + r) * pitch + s->column + n;
+            ask_ahead(s);
             const __m512 a = gelu_of(_mm512_load_ps(to)), b = gelu_of(_mm512_load_ps(to + LANES));
             _mm512_store_ps(to, a);
             _mm512_store_ps(to + LANES, b);
@@ -166,7 +191,7 @@ WIDE INLINE void expand_sums_with(const struct kernels_matrix *m, const struct k
     }
 }
 
-WIDE INLINE void expand_sums(const struct kernels_matrix *m, const struct kernels_row *row, const struct sums *s, float *value)
+WIDE INLINE void expand_sums(const struct kernels_matrix *m, const struct kernels_row *row, struct sums *s, float *value)
 {
     if (m->pivots->count) expand_sums_with(m, row, s, value, KERNELS_INT8_PIVOTS);
     else expand_sums_with(m, row, s, value, 0);
@@ -192,12 +217,13 @@ WIDE INLINE void expand_end(const struct kernels_matrix *m, float *value, uint8_
 
 /* ---- the residual ---- */
 
-WIDE INLINE void merge_sums_with(const struct kernels_matrix *m, const struct kernels_row *row, const struct sums *s, float *x, const int pivots)
+WIDE INLINE void merge_sums_with(const struct kernels_matrix *m, const struct kernels_row *row, struct sums *s, float *x, const int pivots)
 {
     for (int n = 0; n < s->columns; n += 2 * LANES) {
         const struct columns c = columns_at(m, s->column + n, pivots);
         for (int r = 0; r < s->rows; r++) {
             float *to = x + (size_t)(s->row + r) * (size_t)m->width + s->column + n;
+            ask_ahead(s);
             for (int i = 0; i < 2; i++)
                 _mm512_storeu_ps(to + i * LANES, _mm512_add_ps(_mm512_loadu_ps(to + i * LANES),
                                                                real_of(&c, i, s->at + r * SUMS_PITCH + n, row + s->row + r, pivots)));
@@ -205,7 +231,7 @@ WIDE INLINE void merge_sums_with(const struct kernels_matrix *m, const struct ke
     }
 }
 
-WIDE INLINE void merge_sums(const struct kernels_matrix *m, const struct kernels_row *row, const struct sums *s, float *x)
+WIDE INLINE void merge_sums(const struct kernels_matrix *m, const struct kernels_row *row, struct sums *s, float *x)
 {
     if (m->pivots->count) merge_sums_with(m, row, s, x, KERNELS_INT8_PIVOTS);
     else merge_sums_with(m, row, s, x, 0);

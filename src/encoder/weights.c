@@ -162,6 +162,10 @@ static enum err place_parts(struct call *c, struct weights *w, const struct pack
             bias += width;
             e = matmul_matrix_new(c, w->plan[i], parts[i].data, i == PLAN_QKV ? l->bias[i] : NULL, &l->matrix[i]);
         }
+        for (int i = 0; i < PLAN_COUNT && w->form == FORM_INT8; i++)
+            l->int8[i].after = i + 1 < PLAN_COUNT          ? l->int8[i + 1].packed
+                             : layer + 1 < w->layers ? parts[PARTS_LAYER].data
+                                                     : w->layer[0].int8[0].packed;
         l->after_attention = norm_at(w, norms);
         l->after_inner = norm_at(w, norms + 2 * w->hidden);
     }
