@@ -29,6 +29,12 @@ struct db  *tenant_db(struct tenant *t);
 const char *tenant_id(struct tenant *t);
 const char *tenant_dir(struct tenant *t);                  /* the creator's own folder for files; exists */
 MUST_CHECK enum err tenant_create(struct call *c, const char *creator_id, const char *name, bool *created_out); /* idempotent */
+/* The same, with more rows of accounts.db in the transaction that makes it exist: also is called only when the creator is new, and
+ * its error leaves neither. For *_store.c. */
+struct conn;
+typedef enum err (*tenant_also_fn)(struct call *c, struct conn *w, void *arg);
+MUST_CHECK enum err tenant_create_with(struct call *c, const char *creator_id, const char *name, tenant_also_fn also, void *arg,
+                                       bool *created_out);
 /* Ids of all creators, sorted, in c->mem. */
 MUST_CHECK enum err tenant_list(struct call *c, const char ***ids_out, int *n_out);
 

@@ -264,7 +264,8 @@ const char *tenant_dir(struct tenant *t)
     return t->dir;
 }
 
-static enum err register_row(struct call *c, const char *id, const char *folder, const char *name, bool *created)
+static enum err register_row(struct call *c, const char *id, const char *folder, const char *name, tenant_also_fn also, void *arg,
+                             bool *created)
 {
     struct conn *w = NULL;
     const char *holder = NULL;
@@ -276,6 +277,7 @@ static enum err register_row(struct call *c, const char *id, const char *folder,
     if (!e) e = db_get_text(c, w, &holder, "SELECT id FROM creator WHERE folder = ?s", folder);
     if (!e && strcmp(holder ? holder : "", id))
         e = fail(c, ERR_CONFLICT, "creator %s differs from %s only in case", id, holder ? holder : "");
+    if (!e && fresh && also) e = also(c, w, arg);
     if (!e) e = db_commit(c, &w);
     db_release(&w);
     if (!e) *created = fresh;
@@ -283,6 +285,12 @@ static enum err register_row(struct call *c, const char *id, const char *folder,
 }
 
 enum err tenant_create(struct call *c, const char *creator_id, const char *name, bool *created_out)
+{
+    return tenant_create_with(c, creator_id, name, NULL, NULL, created_out);
+}
+
+enum err tenant_create_with(struct call *c, const char *creator_id, const char *name, tenant_also_fn also, void *arg,
+                            bool *created_out)
 {
     bool known = false, created = false;
     struct db *db = NULL;
@@ -306,7 +314,7 @@ enum err tenant_create(struct call *c, const char *creator_id, const char *name,
     if (!e) e = make_folder(c, dir);
     if (!e) e = open_file(c, creator_id, dir, true, &db);
     db_close(db);
-    if (!e) e = register_row(c, creator_id, folder, name, &created);
+    if (!e) e = register_row(c, creator_id, folder, name, also, arg, &created);
     if (!e && created_out) *created_out = created;
     return e;
 }
