@@ -56,6 +56,7 @@ void call_forgive(struct call *c)
     c->err = OK;
     c->err_text[0] = '\0';
     c->err_field[0] = '\0';
+    c->err_code = NULL;
     c->retry_after_s = 0;
 }
 

@@ -94,6 +94,7 @@ struct call {
     enum err           err;               /* the first error; its words follow */
     char               err_text[400];     /* one line, no trailing dot needed, no secrets */
     char               err_field[96];     /* JSON path of the wrong field ("candidates[3]"), or "" */
+    const char        *err_code;          /* static: the "code" of the reply when err's own word says too little; NULL: none */
     int                retry_after_s;     /* with ERR_RATE_LIMITED and ERR_BUSY */
     char               log_id[40];        /* request id, also in logs and replies */
     struct span        spans[SPANS_MAX];  /* stages in the order they began */

@@ -86,6 +86,11 @@ static const char *words_of(const struct exchange *x, enum err e)
     return x->req.call.err_text[0] ? x->req.call.err_text : reply_reason(reply_status(x, e));
 }
 
+static const char *code_of(const struct call *c, enum err e)
+{
+    return c->err_code && e == c->err ? c->err_code : err_word(e);
+}
+
 void reply_error_body(struct exchange *x, enum err e, int status, struct buf *out)
 {
     const struct call *c = &x->req.call;
@@ -97,12 +102,12 @@ void reply_error_body(struct exchange *x, enum err e, int status, struct buf *ou
         json_put_text(&j, "message", words_of(x, e));
         json_put_text(&j, "type", status >= 500 ? "server_error" : errors[e].type);
         json_put_text(&j, "param", c->err_field[0] ? c->err_field : NULL);
-        json_put_text(&j, "code", err_word(e));
+        json_put_text(&j, "code", code_of(c, e));
         json_end(&j);
         json_put_text(&j, "request_id", c->log_id);
     } else {
         json_put_text(&j, "error", words_of(x, e));
-        json_put_text(&j, "code", err_word(e));
+        json_put_text(&j, "code", code_of(c, e));
         json_put_text(&j, "request_id", c->log_id);
         if (c->err_field[0]) {
             json_begin_object(&j, "details");
