@@ -83,6 +83,10 @@ MUST_CHECK enum err req_query_int(struct req *r, const char *name, int64_t dflt,
 const char *req_header(struct req *r, const char *lower_case_name);          /* NULL when absent */
 const char *req_form(struct req *r, const char *name);                       /* multipart text field; NULL when absent */
 
+/* This request is about to wait for something that uses no worker: its thread leaves the ordinary ones and another takes its place,
+ * so that those who wait cannot keep those who work from a thread. false: HTTP_STREAM_WORKERS have left already. */
+bool req_step_aside(struct req *r);
+
 /* A JSON reply: write the body into the writer; it is sent when the handler returns OK (discarded on an error). */
 struct json_out *reply_json(struct req *r, int status);
 void reply_header(struct req *r, const char *name, const char *value);       /* before the handler returns or streams */

@@ -7,6 +7,7 @@
 
 #include "http/exchange.h"
 #include "http/multipart.h"
+#include "http/workers.h"
 
 static struct exchange *exchange_of(struct req *r)
 {
@@ -53,4 +54,9 @@ const char *req_form(struct req *r, const char *name)
 {
     struct exchange *x = exchange_of(r);
     return x->form ? multipart_field(x->form, name) : NULL;
+}
+
+bool req_step_aside(struct req *r)
+{
+    return workers_stream(exchange_of(r)->server->workers);
 }
