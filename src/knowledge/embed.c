@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/mask.h"
 #include "base/metric.h"
 #include "encoder/encoder.h"
 #include "knowledge/embedder.h"
@@ -139,7 +140,7 @@ static enum err run_remote(struct call *c, const char *const *texts, const size_
     const char **masked = arena_array(&c->mem, (size_t)n, sizeof *masked);
     for (int i = 0; i < n; i++) {
         int count = 0;
-        masked[i] = text_mask_pii(c, texts[i], lens ? lens[i] : strlen(texts[i]), &count);
+        masked[i] = mask_pii(c, texts[i], lens ? lens[i] : strlen(texts[i]), &count);
     }
     float *v = NULL;
     int dim = 0;

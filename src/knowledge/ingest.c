@@ -15,6 +15,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mask.h"
 #include "encoder/encoder.h"
 #include "knowledge/extract.h"
 #include "knowledge/passages.h"
@@ -230,7 +231,7 @@ static struct extract_page mask_page(struct ingest *g, const struct extract_page
     buf_init(&b, p->len * 3 + 64);
     for (int i = 0; i <= 2 * p->mark_count; i++) {
         size_t to = i == 2 * p->mark_count ? p->len : i % 2 ? p->marks[i / 2].body_at : p->marks[i / 2].at;
-        const char *s = text_mask_pii(g->c, p->text + from, to - from, &masked);
+        const char *s = mask_pii(g->c, p->text + from, to - from, &masked);
         g->masked += masked;
         buf_adds(&b, s);
         from = to;
@@ -238,7 +239,7 @@ static struct extract_page mask_page(struct ingest *g, const struct extract_page
         struct extract_mark *m = &marks[i / 2];
         if (i % 2) {
             m->body_at = b.len;
-            m->heading = text_mask_pii(g->c, p->marks[i / 2].heading, strlen(p->marks[i / 2].heading), NULL);
+            m->heading = mask_pii(g->c, p->marks[i / 2].heading, strlen(p->marks[i / 2].heading), NULL);
             m->record = p->marks[i / 2].record;
         } else {
             m->at = b.len;
@@ -248,7 +249,7 @@ static struct extract_page mask_page(struct ingest *g, const struct extract_page
     out.len = b.len;
     out.text = arena_strndup(mem, b.data ? b.data : "", b.len);
     out.marks = marks;
-    out.heading = text_mask_pii(g->c, p->heading, strlen(p->heading), NULL);
+    out.heading = mask_pii(g->c, p->heading, strlen(p->heading), NULL);
     buf_dispose(&b);
     return out;
 }
@@ -348,7 +349,7 @@ static const char *result_title(struct ingest *g)
         size_t n = dot && dot != g->t.filename ? (size_t)(dot - g->t.filename) : strlen(g->t.filename);
         title = n ? arena_strndup(&g->c->mem, g->t.filename, n) : "Untitled";
     }
-    return g->mask ? text_mask_pii(g->c, title, strlen(title), NULL) : title;
+    return g->mask ? mask_pii(g->c, title, strlen(title), NULL) : title;
 }
 
 /* What was unusual about reading it stands in its metadata, where every reader of the document sees it. */

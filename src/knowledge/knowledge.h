@@ -157,8 +157,6 @@ const char *text_language(const char *text, size_t n);
 const char *text_terms(struct call *c, const char *text, size_t n, const char *language);
 /* Sentence ends of a text: offsets just past each sentence (abbreviations, decimals, lists minded); count returned. */
 int text_sentences(const char *text, size_t n, uint32_t *ends_out, int max);
-/* E-mail addresses, phone numbers, card and id numbers replaced by masks like [email]; in c->mem (RAG-027). */
-const char *text_mask_pii(struct call *c, const char *text, size_t n, int *masked_out);
 /* Embeds a question through the default encoder with both caches (RAG-023, RAG-024); out: dim floats. The model used is named. When
  * the encoder is missing or fails the OpenAI-compatible one is used when configured (RAG-016): dim and model say so. */
 MUST_CHECK enum err embed_text(struct call *c, const char *text, size_t n, const float **out, int *dim_out, const char **model_out);

@@ -7,6 +7,7 @@
 #include "accounts/accounts.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/mask.h"
 #include "encoder/encoder.h"
 #include "knowledge/content.h"
 #include "knowledge/embed.h"
@@ -54,7 +55,7 @@ static enum err texts_of(struct req *r, const char ***texts_out, int *n_out, boo
         const char *t = json_string_value(one ? one : json_array_get(many, (size_t)i));
         if (t[strspn(t, " \t\r\n")] == 0) return fail_field(c, one ? "text" : arena_printf(&c->mem, "texts[%d]", i), "it is empty");
         int masked = 0;
-        texts[i] = text_mask_pii(c, t, strlen(t), &masked);
+        texts[i] = mask_pii(c, t, strlen(t), &masked);
     }
     *texts_out = texts;
     *n_out = n;

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/mask.h"
 #include "base/metric.h"
 #include "encoder/reranker.h"
 #include "knowledge/ingest.h"
@@ -159,8 +160,8 @@ static enum err by_cohere(struct work *w)
     if (call_left_ms(c, COHERE_MS) < COHERE_MS) return fail(c, ERR_TIMEOUT, "no time for Cohere");
     const char *key = cache_key(w, "cohere", model, w->n, top);
     if (!recall(w, key, w->n)) {
-        for (int i = 0; i < w->n; i++) masked[i] = text_mask_pii(c, w->texts[i], strlen(w->texts[i]), &ignored);
-        const char *query = text_mask_pii(c, w->query, strlen(w->query), &ignored);
+        for (int i = 0; i < w->n; i++) masked[i] = mask_pii(c, w->texts[i], strlen(w->texts[i]), &ignored);
+        const char *query = mask_pii(c, w->query, strlen(w->query), &ignored);
         enum err    e = cohere_rerank(c, model, query, masked, w->n, top, w->scores, &model);
         if (e) return e;
         keep(w, key, w->n);

@@ -2,12 +2,14 @@
  * one, by check digit. A training plan is full of numbers, so a rule here must be sure: "3 x 10-12", "2024-01-31" and
  * "1000 kcal" stay. Names and places have no form and are left to those who can read. */
 /* SPDX-License-Identifier: MIT */
+#include "base/mask.h"
+
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/buf.h"
-#include "knowledge/knowledge.h"
 
 struct cursor {
     const char *p; /* what is left */
@@ -233,7 +235,7 @@ static const struct {
 } RULES[] = { { "[email]", email },       { "[id number]", ssn },    { "[id number]", dni },
               { "[bank account]", iban }, { "[card number]", card }, { "[phone]", phone } };
 
-const char *text_mask_pii(struct call *c, const char *text, size_t n, int *masked_out)
+const char *mask_pii(struct call *c, const char *text, size_t n, int *masked_out)
 {
     struct buf out;
     int masked = 0;
@@ -260,4 +262,24 @@ const char *text_mask_pii(struct call *c, const char *text, size_t n, int *maske
     buf_dispose(&out);
     if (masked_out) *masked_out = masked;
     return result;
+}
+
+const char *mask_address(struct call *c, const char *address)
+{
+    struct in_addr  four;
+    struct in6_addr six;
+    char            text[INET6_ADDRSTRLEN];
+    char           *bare = arena_strdup(&c->mem, address);
+    bare[strcspn(bare, "%")] = '\0'; /* an interface's name behind a link-local one */
+    if (inet_pton(AF_INET6, bare, &six) == 1) {
+        if (!IN6_IS_ADDR_V4MAPPED(&six)) {
+            memset(six.s6_addr + 6, 0, 10);
+            return arena_printf(&c->mem, "%s/48", inet_ntop(AF_INET6, &six, text, sizeof text));
+        }
+        memcpy(&four, six.s6_addr + 12, 4);
+    } else if (inet_pton(AF_INET, bare, &four) != 1) {
+        return "";
+    }
+    four.s_addr &= htonl(0xffffff00u);
+    return arena_printf(&c->mem, "%s/24", inet_ntop(AF_INET, &four, text, sizeof text));
 }

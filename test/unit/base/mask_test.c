@@ -9,14 +9,14 @@
 #include <string.h>
 
 #undef fail
-#include "knowledge/knowledge.h"
+#include "base/mask.h"
 
 static void expect_mask(const char *text, const char *want, int count)
 {
     struct call c;
     int n = -1;
     call_init(&c);
-    assert_string_equal(text_mask_pii(&c, text, strlen(text), &n), want);
+    assert_string_equal(mask_pii(&c, text, strlen(text), &n), want);
     assert_int_equal(n, count);
     call_dispose(&c);
 }
