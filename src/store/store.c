@@ -20,6 +20,7 @@
 #include "store/db_sqlite.h"
 #include "store/kv_memory.h"
 #include "store/owner.h"
+#include "store/secret.h"
 #include "store/tenant.h"
 
 const struct setting store_settings[] = {
@@ -91,6 +92,7 @@ void store_close(void)
     accounts = NULL;
     owner_close();
     kv_close();
+    secret_close();
     dir[0] = '\0';
 }
 
