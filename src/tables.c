@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "accounts/accounts.h"
+#include "accounts/person_table.h"
 #include "admin/admin.h"
 #include "coaching/coaching.h"
 #include "encoder/encoder.h"
@@ -34,3 +35,5 @@ const struct route *const all_routes[] = {
 };
 
 const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, NULL };
+
+const struct person_table *const all_person_tables[] = { NULL };

@@ -31,6 +31,7 @@
 #define LIMIT_EMAIL_BYTES            254                  /* RFC 5321 4.5.3.1.3, without the angle brackets */
 #define LIMIT_NAME_BYTES             200                  /* of a person */
 #define LIMIT_PASSWORD_BYTES         256
+#define LIMIT_AUDIT_DETAILS          16                   /* names with values of one row of the log */
 #define LIMIT_SEARCH_K               100
 #define LIMIT_EMBED_BATCH            2048                 /* texts in one embeddings request */
 #define LIMIT_RERANK_TEXTS           200                  /* candidates of one re-ranking */
