@@ -1,4 +1,4 @@
-/* base/fetch.c — HTTP to others through libcurl. Each thread keeps one multi handle, whose connection cache is what
+/* base/fetch.c — HTTP and mail to others through libcurl. Each thread keeps one multi handle, whose connection cache is what
  * makes the second request to a provider cheap; the multi interface is used for one transfer at a time because only it
  * lets a wait be cut short. Certificates are always verified, redirects never followed, proxies only as the
  * environment says. Retrying is the caller's business: only it knows whether a request may be repeated. */
@@ -311,6 +311,17 @@ static enum err deliver(struct transfer *t, struct fetch_reply *out)
     return OK;
 }
 
+/* Adds the transfer to the thread's handle, drives it and takes it off again. */
+static enum err perform(struct transfer *t, int64_t timeout_ms, CURLcode *code)
+{
+    CURLM    *m = thread_multi();
+    CURLMcode mc = curl_multi_add_handle(m, t->easy);
+    if (mc) return fail(t->c, ERR_UPSTREAM, "transfer failed: %s", curl_multi_strerror(mc));
+    enum err e = drive(t, m, timeout_ms, code);
+    curl_multi_remove_handle(m, t->easy);
+    return e;
+}
+
 enum err fetch(struct call *c, const struct fetch_opts *o, struct fetch_reply *out)
 {
     enum err e = call_check(c);
@@ -319,25 +330,103 @@ enum err fetch(struct call *c, const struct fetch_opts *o, struct fetch_reply *o
     size_t max = o->max_bytes ? o->max_bytes : (size_t)LIMIT_FETCH_BYTES;
     struct transfer t = { .c = c, .o = o, .max_bytes = max, .file = -1, .retry_after_s = -1, .range_from = -1 };
     buf_init(&t.body, max);
-    CURLM *m = thread_multi();
     struct curl_slist *headers = header_list(o);
     CURLcode code = CURLE_OK;
     t.easy = curl_easy_init();
     if (!t.easy) abort();
     set_options(&t, headers);
-    CURLMcode mc = curl_multi_add_handle(m, t.easy);
-    if (mc) {
-        e = fail(c, ERR_UPSTREAM, "transfer failed: %s", curl_multi_strerror(mc));
-        goto out;
-    }
-    e = drive(&t, m, call_left_ms(c, o->timeout_ms ? o->timeout_ms : LIMIT_FETCH_MS), &code);
+    e = perform(&t, call_left_ms(c, o->timeout_ms ? o->timeout_ms : LIMIT_FETCH_MS), &code);
     if (!e) e = verdict(&t, code);
     if (!e) e = deliver(&t, out);
-    curl_multi_remove_handle(m, t.easy);
-out:
     curl_easy_cleanup(t.easy);
     curl_slist_free_all(headers);
     if (t.file >= 0 && close(t.file) && !e) e = fail(c, ERR_IO, "cannot write %s: %s", o->to_file, strerror(errno));
     buf_dispose(&t.body);
     return e;
+}
+
+struct outgoing {
+    const char *p;
+    size_t      left;
+};
+
+static size_t on_send(char *to, size_t size, size_t count, void *arg)
+{
+    struct outgoing *o = arg;
+    size_t room = size * count, n = o->left < room ? o->left : room;
+    memcpy(to, o->p, n);
+    o->p += n;
+    o->left -= n;
+    return n;
+}
+
+/* An address goes into a command line of the protocol: what could end it, or begin another, is refused here again. */
+static bool address_ok(const char *s)
+{
+    const char *at = s ? strrchr(s, '@') : NULL;
+    if (!at || at == s || !at[1] || strlen(s) > LIMIT_EMAIL_BYTES) return false;
+    for (const char *p = s; *p; p++)
+        if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == '<' || *p == '>') return false;
+    return true;
+}
+
+static void set_mail_options(CURL *e, const struct mail_opts *o, struct curl_slist *to, struct outgoing *message)
+{
+    curl_easy_setopt(e, CURLOPT_URL, o->url);
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    curl_easy_setopt(e, CURLOPT_USE_SSL, o->plain_allowed ? (long)CURLUSESSL_TRY : (long)CURLUSESSL_ALL);
+    if (o->ca_file) curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file);
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    curl_easy_setopt(e, CURLOPT_MAIL_FROM, o->from);
+    curl_easy_setopt(e, CURLOPT_MAIL_RCPT, to);
+    curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(e, CURLOPT_READFUNCTION, on_send);
+    curl_easy_setopt(e, CURLOPT_READDATA, message);
+    curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)message->left);
+}
+
+enum err fetch_mail(struct call *c, const struct mail_opts *o, bool *permanent_out)
+{
+    enum err e = call_check(c);
+    if (e) return e;
+    if (!address_ok(o->from) || !address_ok(o->to)) return fail(c, ERR_INVALID, "an address of the mail cannot be written to");
+    pthread_once(&once, open_once);
+    static const struct fetch_opts none = { 0 };
+    struct transfer  t = { .c = c, .o = &none, .max_bytes = STREAM_ERROR_BYTES, .file = -1 };
+    struct outgoing  message = { o->message, o->message_len };
+    struct curl_slist *to = curl_slist_append(NULL, o->to);
+    CURLcode         code = CURLE_OK;
+    t.easy = curl_easy_init();
+    if (!to || !t.easy) abort();
+    buf_init(&t.body, STREAM_ERROR_BYTES);
+    curl_easy_setopt(t.easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(t.easy, CURLOPT_WRITEDATA, &t);
+    set_mail_options(t.easy, o, to, &message);
+    e = perform(&t, call_left_ms(c, o->timeout_ms ? o->timeout_ms : LIMIT_MAIL_MS), &code);
+    long reply = status_of(&t);
+    /* A refused sign-in is the operator's to put right, and then the mail can go: only these two are about this mail. */
+    bool permanent = reply >= 500 && (code == CURLE_SEND_ERROR || code == CURLE_WEIRD_SERVER_REPLY);
+    if (!e && code == CURLE_OPERATION_TIMEDOUT) e = fail(c, ERR_TIMEOUT, "the mail server did not answer in time");
+    else if (!e && code == CURLE_USE_SSL_FAILED) e = fail(c, ERR_UPSTREAM, "the mail server offers no TLS, and MAIL_TLS demands it");
+    else if (!e && code) e = fail(c, ERR_UPSTREAM, "mail server: %s (reply %ld)", curl_easy_strerror(code), reply);
+    curl_easy_cleanup(t.easy);
+    curl_slist_free_all(to);
+    buf_dispose(&t.body);
+    if (e) *permanent_out = permanent;
+    return e;
+}
+
+enum err fetch_host_ascii(struct call *c, const char *host, const char **out)
+{
+    pthread_once(&once, open_once);
+    CURLU *u = curl_url();
+    char  *ascii = NULL;
+    if (!u) abort();
+    bool ok = !curl_url_set(u, CURLUPART_SCHEME, "https", 0) && !curl_url_set(u, CURLUPART_HOST, host, 0) &&
+              !curl_url_get(u, CURLUPART_HOST, &ascii, CURLU_PUNYCODE);
+    if (ok) *out = arena_strdup(&c->mem, ascii);
+    curl_free(ascii);
+    curl_url_cleanup(u);
+    return ok ? OK : fail(c, ERR_INVALID, "there cannot be a host of this name");
 }

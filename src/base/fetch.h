@@ -1,10 +1,11 @@
-/* base/fetch.h — HTTP requests to others; the only user of libcurl. Blocking; any thread. TLS is verified, redirects
+/* base/fetch.h — HTTP requests and mail to others; the only user of libcurl. Blocking; any thread. TLS is verified, redirects
  * are not followed, only http and https. The deadline is the earlier of opts and the call's; a set c->stop ends it.
  *     struct fetch_reply r;
  *     enum err e = fetch(c, &(struct fetch_opts){ .method = "POST", .url = u, .body = b, .body_len = n }, &r);  */
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_BASE_FETCH_H
 #define CHIRON_BASE_FETCH_H
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/call.h"
@@ -41,6 +42,24 @@ struct fetch_reply {
  * ERR_CANCELLED; ERR_TOO_LARGE: more than max_bytes
  * came, or will. A 206 that begins elsewhere than asked is ERR_UPSTREAM. */
 MUST_CHECK enum err fetch(struct call *c, const struct fetch_opts *o, struct fetch_reply *out);
+
+/* One mail to one recipient by SMTP. */
+struct mail_opts {
+    const char *url;              /* smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…, user and password percent-encoded */
+    const char *from, *to;        /* addresses, without names and angle brackets */
+    const char *message;          /* headers and body with CRLF line ends (base/message.h) */
+    size_t      message_len;
+    const char *ca_file;          /* who may vouch for the server, PEM; NULL: the system's list */
+    bool        plain_allowed;    /* smtp:// goes on without TLS when the server has none; otherwise that is refused */
+    int64_t     timeout_ms;       /* 0: LIMIT_MAIL_MS */
+};
+/* OK: the server has taken it. ERR_INVALID: an address that cannot stand there. ERR_UPSTREAM: not taken; *permanent_out says
+ * that it will not be later either (a 5xx reply to the recipient or the message). ERR_TIMEOUT, ERR_CANCELLED. The words hold
+ * neither addresses nor the password. */
+MUST_CHECK enum err fetch_mail(struct call *c, const struct mail_opts *o, bool *permanent_out);
+/* The form of a host name that goes over the wire ("xn--…"), in c->mem. ERR_INVALID: it has none. */
+MUST_CHECK enum err fetch_host_ascii(struct call *c, const char *host, const char **out);
+
 void fetch_open(void);    /* once, before threads */
 void fetch_close(void);
 #endif
