@@ -9,6 +9,7 @@
 
 #define SESSION_ACCESS_SECONDS  900        /* CRE-010 */
 #define SESSION_REFRESH_SECONDS 2592000    /* CRE-010 */
+#define SESSION_ACCESS_MAX      86400      /* for a creator's own backend that asks for longer */
 
 struct session_who {
     const char *kind;            /* "member" (account_id), "user", "visitor" (user_id) */
@@ -16,6 +17,8 @@ struct session_who {
     const char *account_id, *user_id;
     const char *role;
     const char *agent;           /* User-Agent, may be NULL; kept shortened */
+    int         access_s;        /* how long its access tokens live; 0: SESSION_ACCESS_SECONDS, at most SESSION_ACCESS_MAX */
+    bool        once;            /* no refresh token (it is NULL): the session ends with its access token */
 };
 struct session_tokens {          /* in c->mem */
     const char *access, *refresh, *session_id;
