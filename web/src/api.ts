@@ -3,9 +3,24 @@
 
 export interface Coach { id: string; name: string; description?: string; language?: string; questions?: Record<string, string[]> }
 export interface Me {
-  creator_id: string; user_id: string | null; role: string; rights: ('ask' | 'read' | 'write' | 'act_as' | 'admin')[];
+  creator_id: string; user_id: string | null; role: string; rights: Right[];
   coach: Coach | null; demo: boolean; version: string;
 }
+export type Right =
+  | 'ask' | 'documents:read' | 'documents:write' | 'settings:write' | 'users:act_as' | 'self' | 'users:write' | 'members:write' | 'keys:write'
+  | 'audit:read' | 'privacy:write' | 'limits:write' | 'creator:own';
+/** Who is signed in, beyond what they may do here: an account, or a person being coached. */
+export interface Account { id: string; email: string; email_verified: boolean; full_name: string; totp: boolean; created_at: string }
+export interface Creator { creator_id: string; name: string; role: string }
+export interface Who extends Partial<Account> {
+  creators?: Creator[]; creator_id: string | null; role: string; rights: Right[]; session_id?: string | null;
+  user?: { id: string; kind: string; email: string | null; name: string };
+}
+export interface SignedIn {
+  access_token: string; refresh_token?: string; token_type: 'bearer'; expires_in: number; refresh_expires_in: number; session_id: string;
+  account?: Account; creator_id: string | null; user_id?: string | null; role: string; creators?: Creator[];
+}
+export interface Providers { password: boolean; signup: boolean; mail: boolean; anonymous: boolean; oidc: { id: string; name: string }[] }
 export interface Citation {
   number: number; document_id: string; title: string; heading?: string | null; chunk_id?: string; page: number;
   start_byte: number; end_byte: number; text: string; score: number; answer_start?: number; answer_end?: number;
@@ -57,6 +72,10 @@ export class ApiError extends Error {
   status: number;
   code: string;
   requestId: string | null;
+  /** Path of the wrong member of the body, when the server names one. */
+  field: string | null = null;
+  /** How long the server asks to wait. */
+  retryAfter: number | null = null;
   constructor(status: number, words: string, code: string, requestId: string | null) {
     super(words);
     this.status = status;
@@ -67,10 +86,13 @@ export class ApiError extends Error {
 
 let token: string | null = null;
 let onExpired: () => void = () => {};
+let renew: (() => Promise<boolean>) | null = null;
 
-export function useToken(value: string | null, expired: () => void): void {
+/** renewal: gets another token when one has ended; false when there is none to be had. */
+export function useToken(value: string | null, expired: () => void, renewal: (() => Promise<boolean>) | null = null): void {
   token = value;
   onExpired = expired;
+  renew = renewal;
 }
 
 export function authorization(): Record<string, string> {
@@ -79,9 +101,11 @@ export function authorization(): Record<string, string> {
 
 export function errorFrom(status: number, body: string, requestId: string | null): ApiError {
   try {
-    const parsed = JSON.parse(body) as { error?: string | { message?: string }; code?: string; request_id?: string };
+    const parsed = JSON.parse(body) as { error?: string | { message?: string }; code?: string; request_id?: string; details?: { field?: string } };
     const words = typeof parsed.error === 'string' ? parsed.error : parsed.error?.message;
-    return new ApiError(status, words ?? `HTTP ${status}`, parsed.code ?? 'unknown', parsed.request_id ?? requestId);
+    const error = new ApiError(status, words ?? `HTTP ${status}`, parsed.code ?? 'unknown', parsed.request_id ?? requestId);
+    error.field = parsed.details?.field ?? null;
+    return error;
   } catch {
     return new ApiError(status, `HTTP ${status}`, 'unknown', requestId);
   }
@@ -102,17 +126,22 @@ export function errorInStream(data: string, requestId: string | null): ApiError 
 export async function request(path: string, init: RequestInit & { anonymous?: boolean } = {}): Promise<Response> {
   const { anonymous, ...rest } = init;
   const sent = anonymous ? null : token;
-  let reply: Response;
-  try {
-    reply = await fetch(path, { ...rest, headers: { ...(anonymous ? {} : authorization()), ...rest.headers }, cache: 'no-store' });
-  } catch (cause) {
-    if ((cause as Error).name === 'AbortError') throw cause;
-    throw new ApiError(0, 'The server cannot be reached.', 'network', null);
-  }
+  const attempt = async (): Promise<Response> => {
+    try {
+      return await fetch(path, { ...rest, headers: { ...(anonymous ? {} : authorization()), ...rest.headers }, cache: 'no-store' });
+    } catch (cause) {
+      if ((cause as Error).name === 'AbortError') throw cause;
+      throw new ApiError(0, 'The server cannot be reached.', 'network', null);
+    }
+  };
+  let reply = await attempt();
+  // A token that ended while the page slept: another one, once.
+  if (reply.status === 401 && sent && (sent !== token || (renew && (await renew())))) reply = await attempt();
   if (reply.ok) return reply;
   const error = errorFrom(reply.status, await reply.text().catch(() => ''), reply.headers.get('x-request-id'));
+  error.retryAfter = Number(reply.headers.get('retry-after')) || null;
   // A reply to an older token says nothing about the present one.
-  if (reply.status === 401 && sent && sent === token) onExpired();
+  if (reply.status === 401 && sent && sent === token && error.code !== 'totp_required') onExpired();
   throw error;
 }
 
@@ -122,6 +151,12 @@ export async function getJson<T>(path: string, init: RequestInit & { anonymous?:
 
 export function postJson<T>(path: string, body: unknown, init: RequestInit & { anonymous?: boolean } = {}): Promise<T> {
   return getJson<T>(path, { ...init, method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+}
+
+export function sendJson<T>(method: 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T> {
+  const init: RequestInit = { method };
+  if (body !== undefined) Object.assign(init, { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+  return request(path, init).then((reply) => (reply.status === 204 ? (undefined as T) : (reply.json() as Promise<T>)));
 }
 
 const pages = new Map<string, Promise<Page>>();

@@ -13,6 +13,7 @@ import { Reader } from './reader.tsx';
 import { type Route, useRoute, whyHref } from './route.ts';
 import { start, useSession } from './session.ts';
 import { Account, Colophon, Preferences } from './settings.tsx';
+import { LinkDoor, Nowhere, SetUp } from './doors.tsx';
 import { SignIn } from './sign_in.tsx';
 import { Why } from './why.tsx';
 
@@ -140,6 +141,9 @@ export function App() {
   const session = useSession();
   if (session.state === 'in') return <Inside key={`${session.me.creator_id}/${session.me.user_id}`} me={session.me} fresh={session.fresh} />;
   if (session.state === 'out') return <SignIn session={session} />;
+  if (session.state === 'setup') return <SetUp session={session} />;
+  if (session.state === 'link') return <LinkDoor key={session.token} session={session} />;
+  if (session.state === 'nowhere') return <Nowhere session={session} />;
   if (session.state === 'unreachable') {
     return (
       <main className="door" id="content">

@@ -19,7 +19,7 @@ function useSuggestions(me: Me): string[] {
   const { language } = usePreferences();
   const [titles, setTitles] = useState<string[]>([]);
   const given = me.coach?.questions?.[language] ?? me.coach?.questions?.[me.coach.language ?? ''];
-  const own = !given && me.rights.includes('read');
+  const own = !given && me.rights.includes('documents:read');
   useEffect(() => {
     if (!own) return;
     let wanted = true;

@@ -136,8 +136,8 @@ function useDrop(enabled: boolean): { over: boolean; handlers: object } {
 export function Documents({ me }: { me: Me }) {
   const w = useWords();
   const { language } = usePreferences();
-  const readable = me.rights.includes('read');
-  const writable = me.rights.includes('write');
+  const readable = me.rights.includes('documents:read');
+  const writable = me.rights.includes('documents:write');
   const [list, setList] = useState<{ documents: Document[]; total: number } | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [removing, setRemoving] = useState<Document | null>(null);

@@ -53,7 +53,7 @@ export function Reader({ me, id, page: wanted, start, end }: { me: Me; id: strin
   const [attempt, setAttempt] = useState(0);
   const mark = useRef<HTMLElement>(null);
   const heading = useRef<HTMLHeadingElement>(null);
-  const readable = me.rights.includes('read');
+  const readable = me.rights.includes('documents:read');
 
   useEffect(() => {
     let current = true;

@@ -7,17 +7,25 @@ export type Route =
   | { name: 'documents' }
   | { name: 'document'; id: string; page: number; start: number; end: number }
   | { name: 'why'; id: string }
-  | { name: 'setup'; secret: string };
+  | { name: 'setup'; secret: string }
+  | { name: 'link'; token: string }
+  | { name: 'sign-in'; error: string }
+  | { name: 'account' }
+  | { name: 'manage'; view: string };
 
 export function parseRoute(hash: string): Route {
   const text = hash.replace(/^#\/?/, '');
   if (text.startsWith('setup=')) return { name: 'setup', secret: decode(text.slice('setup='.length)) };
+  if (text.startsWith('link=')) return { name: 'link', token: decode(text.slice('link='.length)) };
   const [path = '', query = ''] = text.split('?', 2);
   const [first = '', second = ''] = path.split('/').map(decode);
   const number = (name: string): number => Math.max(0, Math.floor(Number(new URLSearchParams(query).get(name)) || 0));
   if (first === 'documents' && second) return { name: 'document', id: second, page: number('page'), start: number('start'), end: number('end') };
   if (first === 'documents') return { name: 'documents' };
   if (first === 'why' && second) return { name: 'why', id: second };
+  if (first === 'sign-in') return { name: 'sign-in', error: new URLSearchParams(query).get('error') ?? '' };
+  if (first === 'account') return { name: 'account' };
+  if (first === 'manage') return { name: 'manage', view: second || 'members' };
   return { name: 'ask' };
 }
 

@@ -23,11 +23,13 @@ export function Preferences() {
 
 export function Account({ me }: { me: Me }) {
   const w = useWords();
-  const role = me.demo && me.role === 'user' ? w.settings.visitor : ({ owner: w.settings.owner, service: w.settings.service, user: w.settings.user } as Record<string, string>)[me.role] ?? me.role;
+  const visiting = me.demo && (me.role === 'user' || me.role === 'visitor');
+  const names: Record<string, string> = { owner: w.settings.owner, service: w.settings.service, user: w.settings.user, ...w.settings.roles };
+  const role = visiting ? w.settings.visitor : names[me.role] ?? me.role;
   return (
     <div className="account">
       <span className="account-who"><strong>{role}</strong><span className="quiet small">{me.creator_id}</span></span>
-      <button type="button" className="text-button" onClick={signOut}>{me.demo && me.role === 'user' ? w.settings.signIn : w.settings.signOut}</button>
+      <button type="button" className="text-button" onClick={() => void signOut()}>{visiting ? w.settings.signIn : w.settings.signOut}</button>
     </div>
   );
 }

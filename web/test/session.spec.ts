@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: MIT
+import type { Page } from '@playwright/test';
 import { expect, needsToken, test, token } from './page.ts';
+
+async function useToken(page: Page, text: string, lasting = true): Promise<void> {
+  const fold = page.getByText('Use an access token');
+  if (await fold.isVisible()) await fold.click();
+  await page.getByLabel('Access token').fill(text);
+  if (!lasting) await page.getByLabel('Keep me signed in on this device').uncheck();
+  await page.getByRole('button', { name: 'Sign in with the token' }).click();
+}
 
 test('a set-up link leaves the address bar at once, and a used one lets nobody in as owner', async ({ page }) => {
   await page.goto('/#setup=not-the-secret');
-  await expect(page.getByText(/set-up link has been used|Your question/).first()).toBeAttached();
+  await expect(page.getByRole('heading', { name: 'Own this instance' })).toBeVisible();
+  await page.getByRole('button', { name: 'Later: go on with a token' }).click();
+  await expect(page.getByText('set-up link has been used')).toBeVisible();
   await expect(page).not.toHaveURL(/setup=/);
   await page.goBack().catch(() => {});
   await expect(page).not.toHaveURL(/setup=/);
@@ -14,12 +25,11 @@ test('signing out forgets the token and the conversation', async ({ visitor: pag
   await page.getByRole('textbox', { name: 'Your question' }).fill('How much protein do I need?');
   await page.keyboard.press('Enter');
   await expect(page.locator('article')).toHaveAttribute('aria-busy', 'false', { timeout: 20_000 });
-  await page.getByRole('button', { name: 'Sign in with a token' }).click();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible();
   const left = await page.evaluate(() => [localStorage.getItem('chiron.token'), sessionStorage.getItem('chiron.token'), sessionStorage.getItem('chiron.conversation')]);
   expect(left).toEqual([null, null, null]);
-  await page.getByLabel('Access token').fill('not.a.token');
-  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await useToken(page, 'not.a.token');
   await expect(page.getByRole('alert')).toContainText('not accepted');
   await page.getByRole('button', { name: 'Look around as a demo visitor' }).click();
   await expect(page.getByRole('heading', { level: 1, name: /^Ask / })).toBeVisible();
@@ -27,10 +37,8 @@ test('signing out forgets the token and the conversation', async ({ visitor: pag
 
 test('a token signs in, for this tab only when so chosen', async ({ visitor: page }) => {
   test.skip(token === '', needsToken);
-  await page.getByRole('button', { name: 'Sign in with a token' }).click();
-  await page.getByLabel('Access token').fill(`  Bearer ${token}\n`);
-  await page.getByLabel('Keep me signed in on this device').uncheck();
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await useToken(page, `  Bearer ${token}\n`, false);
   await expect(page.getByText('Owner', { exact: true })).toBeVisible();
   expect(await page.evaluate(() => localStorage.getItem('chiron.token'))).toBeNull();
   await page.reload();
