@@ -349,6 +349,21 @@ enum err link_script(struct call *c, struct link *l, const char *sql)
     return run(c, l, sql, "cannot set up");
 }
 
+/* It attaches the new file for itself, which nobody else may. */
+enum err link_vacuum(struct call *c, struct link *l, bool in_memory)
+{
+    sqlite3_limit(l->h, SQLITE_LIMIT_ATTACHED, 1);
+    l->wait_until_ms = clock_mono_ms() + LIMIT_SQL_WAIT_MS;
+    enum err e = in_memory ? OK : run(c, l, "PRAGMA temp_store=FILE", "cannot set up");
+    if (!e) e = run(c, l, "VACUUM", "cannot write anew");
+    if (!in_memory) {
+        enum err back = run(c, l, "PRAGMA temp_store=MEMORY", "cannot set up");
+        if (!e) e = back;
+    }
+    sqlite3_limit(l->h, SQLITE_LIMIT_ATTACHED, 0);
+    return e;
+}
+
 enum err link_copy(struct call *c, struct link *from, const char *to_path)
 {
     struct link to = { 0 };

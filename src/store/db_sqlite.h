@@ -47,6 +47,8 @@ const void *column_blob(struct statement *s, int col, size_t *len_out);
 bool        column_null(struct statement *s, int col);
 
 MUST_CHECK enum err link_script(struct call *c, struct link *l, const char *sql);          /* several statements */
+/* Writes the file anew without what was removed; outside of a transaction. in_memory: not through an unnamed file in SQLITE_TMPDIR. */
+MUST_CHECK enum err link_vacuum(struct call *c, struct link *l, bool in_memory);
 MUST_CHECK enum err link_copy(struct call *c, struct link *from, const char *to_path);     /* last commit → new file, on disk when OK */
 MUST_CHECK enum err link_verify(struct call *c, struct link *l, bool quick);               /* ERR_CORRUPT with the first fault */
 MUST_CHECK enum err link_verify_keys(struct call *c, struct link *l);                      /* dangling foreign keys */

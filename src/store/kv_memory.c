@@ -186,6 +186,33 @@ void kv_drop(const char *key)
     pthread_mutex_unlock(&s->lock);
 }
 
+static bool names(const struct entry *e, const char *part, size_t n)
+{
+    for (const char *p = e->bytes; (p = strstr(p, part)); p++)
+        if ((p == e->bytes || p[-1] == ':') && (!p[n] || p[n] == ':')) return true;
+    return false;
+}
+
+int kv_drop_named(const char *part)
+{
+    size_t n = strlen(part);
+    int    dropped = 0;
+    if (!n) return 0;
+    pthread_once(&once, open_once);
+    for (int i = 0; i < SHARDS; i++) {
+        struct shard *s = &shards[i];
+        pthread_mutex_lock(&s->lock);
+        for (struct entry *e = s->oldest, *newer; e; e = newer) {
+            newer = e->newer;
+            if (!names(e, part, n)) continue;
+            drop(s, e);
+            dropped++;
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    return dropped;
+}
+
 static bool number_of(struct entry *e, int64_t *out)
 {
     char text[LEAST_VALUE_BYTES], *end;

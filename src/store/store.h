@@ -35,6 +35,10 @@ struct conn;
 typedef enum err (*tenant_also_fn)(struct call *c, struct conn *w, void *arg);
 MUST_CHECK enum err tenant_create_with(struct call *c, const char *creator_id, const char *name, tenant_also_fn also, void *arg,
                                        bool *created_out);
+/* The creator's row with all that hangs on it, its database and its files. c->tenant must not be this creator. Who has it open is
+ * awaited; from now on it is not found. Again after a crash is allowed; ERR_NOT_FOUND: no such creator; ERR_BUSY: it is in use
+ * for too long, and stays closed to others only while this waits. in: within the transaction that removes the row, may be NULL. */
+MUST_CHECK enum err tenant_remove(struct call *c, const char *creator_id, tenant_also_fn in, void *arg);
 /* Ids of all creators, sorted, in c->mem. */
 MUST_CHECK enum err tenant_list(struct call *c, const char ***ids_out, int *n_out);
 
@@ -52,6 +56,7 @@ const char *store_state(void);                             /* "connected" or wha
 MUST_CHECK enum err kv_put(struct call *c, const char *key, const void *p, size_t n, int64_t ttl_ms);
 MUST_CHECK enum err kv_get(struct call *c, const char *key, const void **p_out, size_t *n_out); /* in c->mem; ERR_NOT_FOUND has no words */
 void kv_drop(const char *key);
+int  kv_drop_named(const char *part);                      /* every key that part stands in, whole between colons; how many */
 MUST_CHECK enum err kv_add(struct call *c, const char *key, int64_t by, int64_t ttl_ms, int64_t *now_out); /* counter; ttl set when created */
 void kv_sweep(void);                                       /* removes what has expired; called by the janitor */
 const char *kv_state(void);                                /* "connected" */

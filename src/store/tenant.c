@@ -7,8 +7,10 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,8 +19,10 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "base/metric.h"
 #include "store/db_open.h"
+#include "store/folder.h"
 #include "store/store.h"
 
 enum { ROWS = 1024 };
@@ -30,6 +34,7 @@ struct tenant {
     char          *dir;
     struct db     *db;                  /* NULL while it is being opened */
     int            users;
+    bool           going;               /* is being removed: not found */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -150,7 +155,7 @@ static struct tenant *place_for(struct call *c, const char *id, struct tenant **
 {
     if (count >= LIMIT_OPEN_TENANTS) {
         struct tenant *t = oldest;
-        while (t && (t->users || !t->db)) t = t->newer;
+        while (t && (t->users || !t->db || t->going)) t = t->newer;
         if (!t) return NULL;
         take_out(t);
         *evicted = t;
@@ -188,8 +193,9 @@ static enum err take(struct call *c, const char *id, struct tenant **out)
     for (;;) {
         for (t = *row_of(id); t && strcmp(t->id, id); t = t->next) {
         }
-        if (!t || t->db) break;
-        e = wait_opened(c);
+        if (t && t->going) e = fail(c, ERR_NOT_FOUND, "no creator %s", id);
+        if (!e && (!t || t->db)) break;
+        if (!e) e = wait_opened(c);
         if (e) {
             pthread_mutex_unlock(&lock);
             return e;
@@ -317,6 +323,83 @@ enum err tenant_create_with(struct call *c, const char *creator_id, const char *
     if (!e) e = register_row(c, creator_id, folder, name, also, arg, &created);
     if (!e && created_out) *created_out = created;
     return e;
+}
+
+/* Nobody has it open and nobody can open it: its place in the table is kept until the creator is gone. */
+static enum err shut(struct call *c, const char *id, struct tenant **out)
+{
+    int64_t        end_ms = clock_mono_ms() + LIMIT_STOP_SECONDS * 1000;
+    struct tenant *t, *evicted = NULL;
+    enum err       e = OK;
+    pthread_mutex_lock(&lock);
+    for (t = *row_of(id); t && strcmp(t->id, id); t = t->next) {
+    }
+    if (t && t->going) e = fail(c, ERR_NOT_FOUND, "no creator %s", id);
+    if (!e && !t) t = place_for(c, id, &evicted);
+    if (!e && !t) e = fail(c, ERR_BUSY, "%d creators are in use at once", LIMIT_OPEN_TENANTS);
+    if (!e) t->going = true;
+    while (!e && t->users) {
+        e = wait_opened(c);
+        if (!e && clock_mono_ms() > end_ms) e = fail(c, ERR_BUSY, "creator %s is in use", id);
+        if (e) t->going = false;
+    }
+    struct db *db = e ? NULL : t->db;
+    if (!e) t->db = NULL;
+    pthread_mutex_unlock(&lock);
+    if (evicted) tenant_free(evicted);
+    db_close(db);
+    if (e && !c->retry_after_s) c->retry_after_s = 5;
+    if (!e) *out = t;
+    return e;
+}
+
+/* Hidden, so that no backup takes it, and not to be found again by a creator of the same name. */
+static enum err set_aside(struct call *c, const char *dir, const char **aside_out)
+{
+    char        id[ID_BYTES];
+    const char *aside = arena_printf(&c->mem, "%s/creators/.erased-%s", store_dir(), id_new("gone", id));
+    if (!rename(dir, aside)) *aside_out = aside;
+    else if (errno != ENOENT) return fail(c, ERR_IO, "cannot remove %s: %s", dir, strerror(errno));
+    return OK;
+}
+
+enum err tenant_remove(struct call *c, const char *creator_id, tenant_also_fn in, void *arg)
+{
+    bool           known = false;
+    struct tenant *t = NULL;
+    struct conn   *w = NULL;
+    const char    *aside = NULL;
+    assert(!c->tenant || strcmp(c->tenant->id, creator_id) != 0);
+    if (!tenant_id_valid(creator_id)) return fail(c, ERR_NOT_FOUND, "no such creator");
+    enum err e = registered(c, creator_id, &known);
+    if (!e && !known) e = fail(c, ERR_NOT_FOUND, "no creator %s", creator_id);
+    if (!e) e = shut(c, creator_id, &t);
+    if (e) return e;
+    e = set_aside(c, t->dir, &aside);
+    if (!e) e = db_write(c, store_accounts(), &w);
+    if (!e && in) e = in(c, w, arg);
+    if (!e) e = db_run(c, w, "DELETE FROM creator WHERE id = ?s", creator_id);
+    if (!e) e = db_commit(c, &w);
+    db_release(&w);
+    /* The rows stay: so does the data. */
+    if (e && aside && rename(aside, t->dir)) log_error(c, "a creator's folder could not be put back", "creator", creator_id, NULL);
+    if (!e && aside) folder_drop(aside);
+    pthread_mutex_lock(&lock);
+    take_out(t);
+    pthread_cond_broadcast(&opened);
+    pthread_mutex_unlock(&lock);
+    tenant_free(t);
+    return e;
+}
+
+void tenants_sweep(struct call *c)
+{
+    const char *creators = arena_printf(&c->mem, "%s/creators", store_dir());
+    DIR        *d = opendir(creators);
+    if (!d) return;
+    for (struct dirent *f; (f = readdir(d));)
+        if (!strncmp(f->d_name, ".erased-", 8)) folder_drop(arena_printf(&c->mem, "%s/%s", creators, f->d_name));
+    closedir(d);
 }
 
 enum err tenant_list(struct call *c, const char ***ids_out, int *n_out)

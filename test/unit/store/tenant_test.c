@@ -9,8 +9,11 @@
 #include "folder.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/metric.h"
@@ -196,12 +199,82 @@ static void a_folder_that_cannot_be_used_is_refused(void **state)
     call_forgive(&c);
 }
 
+static void *use_until_told(void *arg)
+{
+    struct call mine;
+    call_init(&mine);
+    assert_ok(&mine, tenant_open(&mine, "ben"));
+    atomic_store((atomic_int *)arg, 1);
+    while (atomic_load((atomic_int *)arg) != 2) usleep(1000);
+    tenant_release(&mine);
+    call_dispose(&mine);
+    return NULL;
+}
+
+static void *remove_it(void *arg)
+{
+    struct call mine;
+    call_init(&mine);
+    *(enum err *)arg = tenant_remove(&mine, "ben", NULL, NULL);
+    call_dispose(&mine);
+    return NULL;
+}
+
+static void a_removed_creator_leaves_nothing_and_waits_for_its_users(void **state) /* CRE-062 */
+{
+    (void)state;
+    atomic_int user_state = 0;
+    enum err   first = ERR_INTERNAL, second = ERR_INTERNAL;
+    pthread_t  user, a, b;
+    assert_ok(&c, tenant_create(&c, "ben", NULL, NULL));
+    assert_ok(&c, tenant_create(&c, "anna", NULL, NULL));
+    const char *folder = arena_printf(&c.mem, "%s/creators/ben", dir);
+    pthread_create(&user, NULL, use_until_told, &user_state);
+    while (atomic_load(&user_state) != 1) usleep(1000);
+    pthread_create(&a, NULL, remove_it, &first);
+    pthread_create(&b, NULL, remove_it, &second);
+    usleep(150000);
+    assert_int_equal(access(folder, F_OK), 0);
+    assert_int_equal(tenant_open(&c, "ben"), ERR_NOT_FOUND);   /* nobody comes in while it waits */
+    call_forgive(&c);
+    atomic_store(&user_state, 2);
+    pthread_join(user, NULL);
+    pthread_join(a, NULL);
+    pthread_join(b, NULL);
+    assert_true((first == OK && second == ERR_NOT_FOUND) || (first == ERR_NOT_FOUND && second == OK));
+    assert_int_not_equal(access(folder, F_OK), 0);
+    assert_int_equal(tenant_open(&c, "ben"), ERR_NOT_FOUND);
+    call_forgive(&c);
+    assert_ok(&c, tenant_open(&c, "anna"));
+    /* Another of that name begins with nothing. */
+    bool made = false;
+    assert_ok(&c, tenant_create(&c, "ben", NULL, &made));
+    assert_true(made);
+    assert_ok(&c, tenant_open(&c, "ben"));
+}
+
+static void a_removal_that_was_cut_short_is_ended_at_the_next_start(void **state)
+{
+    (void)state;
+    assert_ok(&c, tenant_create(&c, "ben", NULL, NULL));
+    const char *folder = arena_printf(&c.mem, "%s/creators/ben", dir), *aside = arena_printf(&c.mem, "%s/creators/.erased-x", dir);
+    assert_int_equal(rename(folder, aside), 0);
+    store_close();
+    assert_ok(&c, store_open(&c, dir));
+    assert_int_not_equal(access(aside, F_OK), 0);
+    assert_ok(&c, tenant_remove(&c, "ben", NULL, NULL));      /* its row is there still */
+    assert_int_equal(tenant_open(&c, "ben"), ERR_NOT_FOUND);
+    call_forgive(&c);
+}
+
 int main(void)
 {
     log_open(LOG_ERROR, 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ids_that_could_leave_the_folder_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_creator_is_made_once_and_found_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_removed_creator_leaves_nothing_and_waits_for_its_users, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_removal_that_was_cut_short_is_ended_at_the_next_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ids_that_differ_only_in_case_cannot_share_a_folder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_creator_does_not_see_anothers_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lost_or_swapped_file_is_said_and_not_replaced, set_up, tear_down),
