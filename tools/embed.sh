@@ -5,7 +5,7 @@
 # there a second time as webgz/…, compressed, for browsers that take gzip.
 set -eu
 LC_ALL=C; export LC_ALL
-sources() { find schema prompts models src/knowledge/words -type f 2>/dev/null | sort; }
+sources() { find schema prompts mails models src/knowledge/words -type f 2>/dev/null | sort; }
 case "${1:-}" in
 list) sources ;;
 build)

@@ -27,6 +27,7 @@
 #define FRESH_MS     (15 * 60 * 1000)          /* then it is asked for again */
 #define STALE_MS     (24 * 60 * 60 * 1000LL)   /* then it is used no more */
 #define AGAIN_MS     60000                     /* between two tries for a kid that is not known */
+#define FIRST_MS     5000                      /* between two tries while there is no set at all */
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 8192
 #define EC_BYTES     32                        /* of a P-256 coordinate */
@@ -245,7 +246,7 @@ static enum err find(struct call *c, const char *url, const char *algorithm, con
     int64_t now = clock_mono_ms();
     s->used_ms = now;
     if (s->got_ms && now - s->got_ms < STALE_MS) *out = pick(s->keys, s->count, algorithm, kid);
-    bool old = !s->got_ms || now - s->got_ms > FRESH_MS, may_ask = !s->fetching && (!s->tried_ms || now - s->tried_ms > AGAIN_MS);
+    bool old = !s->got_ms || now - s->got_ms > FRESH_MS, may_ask = !s->fetching && (!s->tried_ms || now - s->tried_ms > (s->got_ms ? AGAIN_MS : FIRST_MS));
     if (*out && (!old || !may_ask)) return OK;
     if (!may_ask) return s->got_ms ? unknown(c) : fail(c, ERR_UPSTREAM, "the issuer's keys could not be fetched a moment ago");
     enum err e = refresh(c, s);

@@ -19,6 +19,7 @@ MUST_CHECK enum err mail_open(struct call *c);
 void mail_close(void);
 bool mail_ready(void);             /* there is a server to send by */
 const char *public_url(void);      /* PUBLIC_URL without a slash at its end; "" when unset */
+bool url_is_loopback(const char *url);   /* does its host mean this machine by name or number? */
 
 struct mail_value { const char *name, *value; };
 struct mail {
