@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "accounts/accounts.h"
+#include "accounts/mail.h"
 #include "accounts/person_table.h"
 #include "admin/admin.h"
 #include "coaching/coaching.h"
@@ -26,7 +27,8 @@ extern const struct route admin_routes[];
 
 const struct setting *const all_settings[] = {
     verb_settings_rows, store_settings,     http_settings,     encoder_settings, models_settings,
-    accounts_settings,  knowledge_settings, coaching_settings, admin_settings,   install_settings, NULL,
+    accounts_settings,  knowledge_settings, coaching_settings, admin_settings,   install_settings,
+    mail_settings,      NULL,
 };
 
 const struct route *const all_routes[] = {

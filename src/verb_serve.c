@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "accounts/accounts.h"
+#include "accounts/mail.h"
 #include "admin/admin.h"
 #include "base/clock.h"
 #include "base/fetch.h"
@@ -153,6 +154,7 @@ static enum err open_all(struct call *c, enum stage *stage)
     if (e) return e;
     *stage = OPEN_STORE;
     e = accounts_open(c);
+    if (!e) e = mail_open(c);
     if (e) return e;
     *stage = OPEN_ACCOUNTS;
     if (verb_encoder(c)) {
@@ -184,6 +186,7 @@ static void close_all(enum stage stage)
     struct reranker *ranker = reranker_default();
     reranker_set_default(NULL);
     reranker_free(ranker);
+    mail_close();
     if (stage >= OPEN_ACCOUNTS) accounts_close();
     if (stage >= OPEN_STORE) store_close();
 }
