@@ -32,6 +32,8 @@
 #define LIMIT_NAME_BYTES             200                  /* of a person */
 #define LIMIT_PASSWORD_BYTES         256
 #define LIMIT_AUDIT_DETAILS          16                   /* names with values of one row of the log */
+#define LIMIT_PASSWORD_QUEUE         32                   /* passwords waiting to be hashed */
+#define LIMIT_PASSWORD_WAIT_MS       2000                 /* how long one waits for that */
 #define LIMIT_SEARCH_K               100
 #define LIMIT_EMBED_BATCH            2048                 /* texts in one embeddings request */
 #define LIMIT_RERANK_TEXTS           200                  /* candidates of one re-ranking */
