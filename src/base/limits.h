@@ -61,6 +61,7 @@
 #define LIMIT_KV_ENTRIES             100000
 #define LIMIT_KV_BYTES               (64LL * 1024 * 1024)
 #define LIMIT_KV_VALUE_BYTES         (1024 * 1024)
+#define LIMIT_KV_COUNTERS            65536                /* of limits, in each of two pools */
 #define LIMIT_JOBS_QUEUED            10000                /* waiting jobs of one creator */
 #define LIMIT_JOBS_KEPT              1000                 /* ended jobs kept per creator */
 #define LIMIT_JOB_PAYLOAD_BYTES      (256 * 1024)

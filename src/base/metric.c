@@ -56,6 +56,8 @@ static const struct metric builtin[] = {
     { "chiron_kv_entries", "Entries of the in-process key-value store.", 'g', 0 },
     { "chiron_kv_bytes", "Bytes of the in-process key-value store.", 'g', 0 },
     { "chiron_kv_evictions_total", "Entries dropped to stay within the bounds.", 'c', 0 },
+    { "chiron_kv_counters", "Counters of limits that are running.", 'g', 0 },
+    { "chiron_kv_counters_evicted_total", "Counters of limits dropped before their window was over.", 'c', 0 },
 };
 
 static struct metric *metric_find(const char *name)

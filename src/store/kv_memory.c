@@ -274,6 +274,7 @@ void kv_sweep(void)
     metric_set("chiron_kv_entries", NULL, (double)entries);
     metric_set("chiron_kv_bytes", NULL, (double)bytes);
     if (evicted) metric_add("chiron_kv_evictions_total", NULL, (double)evicted);
+    kv_counts_sweep();
 }
 
 const char *kv_state(void)
@@ -292,4 +293,5 @@ void kv_close(void)
         s->rows = NULL;
         pthread_mutex_unlock(&s->lock);
     }
+    kv_counts_close();
 }

@@ -58,6 +58,35 @@ MUST_CHECK enum err kv_get(struct call *c, const char *key, const void **p_out, 
 void kv_drop(const char *key);
 int  kv_drop_named(const char *part);                      /* every key that part stands in, whole between colons; how many */
 MUST_CHECK enum err kv_add(struct call *c, const char *key, int64_t by, int64_t ttl_ms, int64_t *now_out); /* counter; ttl set when created */
+
+/* Counters of limits: fixed windows that begin with the first count. Apart from the values above, so that those cannot push
+ * them out; bounded by LIMIT_KV_COUNTERS a pool, the one furthest from its limit goes first. Any thread.
+ *     struct kv_counter k[2] = { { .key = "limit:user:u1", .window_ms = 60000, .limit = 600 }, … };
+ *     e = kv_count(c, KV_KNOWN, k, 2, &refused);              // refused < 0: both were counted              */
+enum kv_pool { KV_KNOWN, KV_STRANGERS, KV_POOLS };
+#define KV_COUNT_MAX 8
+struct kv_counter {
+    const char *key;
+    int64_t     window_ms, limit;
+    const char *level_key;       /* of kv_strike: its level halves the limit that many times; NULL: nothing does */
+    bool        peek;            /* only looked at */
+    int64_t     count;           /* out: with this one when it was counted */
+    int64_t     allowed;         /* out: the limit that held, at least 1 */
+    int64_t     left_ms;         /* out: of the window */
+    int         level;           /* out */
+};
+/* All or nothing, as one step: when one of them has no room left, none is counted and *refused_out is its index, else -1. */
+MUST_CHECK enum err kv_count(struct call *c, enum kv_pool pool, struct kv_counter *k, int n, int *refused_out);
+struct kv_strike {
+    const char *key;
+    int64_t     window_ms, limit;   /* this many within the window raise the level by one */
+    const char *level_key;
+    int64_t     level_ms;           /* which falls to 0 this long after it was last raised */
+    int         level_max;
+};
+MUST_CHECK enum err kv_strike(struct call *c, enum kv_pool pool, const struct kv_strike *s, int *level_out);
+/* Living counters whose keys begin so, at most max, in no order; limit as last asked, keys in c->mem. Looks at every counter. */
+MUST_CHECK enum err kv_counts(struct call *c, enum kv_pool pool, const char *prefix, struct kv_counter *out, int max, int *n_out);
 void kv_sweep(void);                                       /* removes what has expired; called by the janitor */
 const char *kv_state(void);                                /* "connected" */
 #endif
