@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "accounts/accounts.h"
+#include "accounts/limit.h"
 #include "accounts/mail.h"
 #include "accounts/person_table.h"
 #include "admin/admin.h"
@@ -18,6 +19,7 @@
 #include "verbs.h"
 
 extern const struct route accounts_routes[];
+extern const struct route limits_routes[];
 extern const struct route knowledge_routes[];
 extern const struct route rag_routes[];
 extern const struct route search_routes[];
@@ -28,12 +30,12 @@ extern const struct route admin_routes[];
 const struct setting *const all_settings[] = {
     verb_settings_rows, store_settings,     http_settings,     encoder_settings, models_settings,
     accounts_settings,  knowledge_settings, coaching_settings, admin_settings,   install_settings,
-    mail_settings,      NULL,
+    mail_settings,      limit_settings,    NULL,
 };
 
 const struct route *const all_routes[] = {
     http_routes,  accounts_routes, knowledge_routes, rag_routes,   search_routes,
-    coaching_routes, openai_routes, admin_routes,     NULL,
+    coaching_routes, openai_routes, admin_routes,     limits_routes,    NULL,
 };
 
 const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, NULL };

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "accounts/accounts.h"
+#include "accounts/limit.h"
 #include "accounts/mail.h"
 #include "admin/admin.h"
 #include "base/clock.h"
@@ -148,6 +149,20 @@ static void janitor_close(void)
     janitor.running = false;
 }
 
+/* A limit on a route that is not there would be a limit that is not there. */
+static enum err open_limits(struct call *c)
+{
+    const char *method, *path;
+    enum err    e = limits_open(c);
+    for (int i = 0; !e && limit_route_row(i, &method, &path); i++) {
+        bool there = false;
+        for (int t = 0; all_routes[t] && !there; t++)
+            for (const struct route *r = all_routes[t]; r->method && !there; r++) there = !strcmp(r->method, method) && !strcmp(r->path, path);
+        if (!there) e = fail_field(c, "LIMIT_ROUTES", "LIMIT_ROUTES: there is no route %.10s %.80s", method, path);
+    }
+    return e;
+}
+
 static enum err open_all(struct call *c, enum stage *stage)
 {
     enum err e = store_open(c, verb_data_dir(c));
@@ -157,6 +172,8 @@ static enum err open_all(struct call *c, enum stage *stage)
     if (!e) e = mail_open(c);
     if (e) return e;
     *stage = OPEN_ACCOUNTS;
+    e = open_limits(c);
+    if (e) return e;
     if (verb_encoder(c)) {
         log_error(c, "no embedding model: searching by keyword only", "error", c->err_text, "do", "make setup", NULL);
         call_forgive(c);
@@ -202,6 +219,8 @@ static enum err serve(struct call *c, const struct verb_args *a, int64_t begun_m
         struct http_conf conf = {
             .tables = all_routes,
             .authenticate = token_authenticate,
+            .limit = limit_check,
+            .limit_outcome = limit_outcome,
             .title = "Chiron",
             .version = CHIRON_VERSION,
         };

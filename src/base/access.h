@@ -25,6 +25,8 @@ struct limit_ask {
     const char *surface;         /* "rag", "fit" … */
     const char *rate;            /* the row's policy; NULL: the surface's */
     bool        known;
+    bool        given;           /* a credential was sent */
+    bool        forwarded;       /* a proxy that is not trusted says it speaks for others: c->remote is the proxy's */
 };
 struct limit_state {
     const char *policy;          /* static or in c->mem */
@@ -33,4 +35,6 @@ struct limit_state {
 };
 /* ERR_RATE_LIMITED with c->retry_after_s refuses; out is for the reply's headers either way. */
 typedef enum err (*limit_fn)(struct call *c, const struct limit_ask *ask, struct limit_state *out);
+/* Heard after a request that ended with 401, 403, 404 or 429: who is refused often is watched more closely. */
+typedef void (*limit_outcome_fn)(struct call *c, const struct limit_ask *ask, int status);
 #endif

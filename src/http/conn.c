@@ -140,8 +140,8 @@ static bool read_head(struct conn *k, bool *done)
     if (!wire_head_parse(head, (size_t)n, &x->head)) return refuse(k, x->head.status, x->head.why);
     x->req.method = x->head.method;
     x->req.path = x->head.path;
-    x->req.remote = arena_strdup(&x->req.call.mem, k->remote);
-    snprintf(x->req.call.remote, sizeof x->req.call.remote, "%s", k->remote);
+    remote_find(x, k->remote);
+    x->req.remote = x->req.call.remote;
     x->close_after = !x->head.keep_alive;
     memset(&k->chunks, 0, sizeof k->chunks);
     k->body_left = x->head.content_length > 0 ? x->head.content_length : 0;

@@ -107,6 +107,7 @@ static void finish(struct exchange *x, enum err e)
         reply_finish(x, e);
         status = x->status;
     }
+    guard_outcome(x, status);
     if (c->tenant) tenant_release(c);
     multipart_close(x->form);
     x->form = NULL;

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/buf.h"
+#include "base/cidr.h"
 #include "http/http.h"
 #include "http/route.h"
 #include "http/wire.h"
@@ -31,6 +32,10 @@ struct server {
     char                   *origins[ORIGINS_MAX + 1];   /* CORS_ORIGINS, split */
     char                    tmp_dir[512];               /* for uploads; "" when there is no store */
     struct buf              openapi;                    /* made once at start */
+    struct cidr             proxies[CIDR_MAX];          /* TRUSTED_PROXIES */
+    int                     proxy_count;
+    bool                    forwarded_rfc;              /* they write Forwarded, not X-Forwarded-For */
+    bool                    auth_required;              /* AUTH_REQUIRED */
     atomic_bool             stopping;
 };
 
@@ -60,6 +65,10 @@ struct exchange {
     bool               guarded;        /* guard_head was passed */
     bool               close_after;    /* the connection cannot be used again */
     int64_t            began_us;
+    bool               from_proxy;     /* the peer is a trusted proxy */
+    bool               forwarded;      /* a proxy that is not trusted says it speaks for others */
+    struct credential  cred;
+    struct limit_state limited;        /* what the reply says of the caller's limit; limit 0: nothing */
     int64_t            asked_ms;       /* the caller's deadline, from began_us; 0 none */
     const struct route_row *row;
     struct route_match match;
@@ -107,6 +116,11 @@ MUST_CHECK enum err guard_body(struct exchange *x);
 MUST_CHECK enum err guard_tenant(struct exchange *x);
 void guard_cors(struct exchange *x, struct buf *out);   /* header lines for an allowed Origin */
 bool guard_body_expected(const struct exchange *x);
+void guard_outcome(struct exchange *x, int status);     /* tells the limiter of a refusal */
+
+/* remote.c */
+MUST_CHECK enum err remote_open(struct call *c, struct server *s);
+void remote_find(struct exchange *x, const char *peer);  /* fills call.remote; after the head was parsed */
 
 /* deadline.c */
 void deadline_open(void);                               /* reads the settings; before requests */

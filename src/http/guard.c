@@ -87,46 +87,58 @@ static void nobody(struct call *c)
     c->user_id[0] = c->creator_id[0] = c->account_id[0] = c->session_id[0] = c->key_id[0] = c->role[0] = '\0';
 }
 
+static bool is_given(const struct exchange *x)
+{
+    return x->cred.authorization || x->cred.api_key;
+}
+
 static enum err check_rights(struct exchange *x)
 {
     struct call *c = &x->req.call;
-    unsigned need = x->row->route->rights;
-    const struct credential cred = {
-        .authorization = wire_header(&x->head, "authorization"),
-        .api_key = wire_header(&x->head, "x-api-key"),
-        .as_user = wire_header(&x->head, "x-chiron-user"),
-    };
-    bool given = cred.authorization || cred.api_key;
+    const struct route *row = x->row->route;
+    unsigned need = row->rights;
+    bool given = is_given(x);
     c->rights = RIGHT_PUBLIC;
     if (given && x->server->conf->authenticate) {
-        enum err e = x->server->conf->authenticate(c, &cred);
+        enum err e = x->server->conf->authenticate(c, &x->cred);
+        if (e) nobody(c);
         if (e && !(need & RIGHT_PUBLIC)) return e;
-        if (e) {
-            call_forgive(c);
-            nobody(c);
-        }
+        if (e) call_forgive(c);
         c->rights |= RIGHT_PUBLIC;
     }
+    /* Without a credential nobody says who is asking, so whoever may ask may name the user. */
+    if (!given && (row->flags & ROUTE_TOKEN_OPTIONAL) && row->house && !x->server->auth_required) c->rights |= RIGHT_ASK | RIGHT_ACT_AS;
     if (c->rights & need) return OK;
     if (!given) return fail(c, ERR_UNAUTHENTICATED, "this needs a credential: Authorization: Bearer …");
     return fail(c, ERR_FORBIDDEN, "this credential may not do that");
 }
 
+static struct limit_ask ask_of(const struct exchange *x, bool known)
+{
+    static const struct route none = { .method = "", .path = "", .surface = "" };
+    const struct route *r = x->row ? x->row->route : &none;
+    return (struct limit_ask){ r->method, r->path, r->surface, r->rate, known, is_given(x), x->forwarded };
+}
+
 /* The caller's address first, so that guessing credentials is counted too; then who they turned out to be. */
 static enum err check_limit(struct exchange *x, bool known)
 {
-    struct call *c = &x->req.call;
     struct limit_state s = { 0 };
     limit_fn limit = x->server->conf->limit;
     if (!limit) return OK;
-    const struct route *r = x->row->route;
-    enum err e = limit(c, &(struct limit_ask){ r->method, r->path, r->surface, r->rate, known }, &s);
-    if (s.limit > 0 && (known || e)) {
-        reply_header(&x->req, "RateLimit-Limit", arena_printf(&c->mem, "%lld", (long long)s.limit));
-        reply_header(&x->req, "RateLimit-Remaining", arena_printf(&c->mem, "%lld", (long long)s.remaining));
-        reply_header(&x->req, "RateLimit-Reset", arena_printf(&c->mem, "%d", s.reset_s));
-    }
+    struct limit_ask ask = ask_of(x, known);
+    enum err e = limit(&x->req.call, &ask, &s);
+    if (s.limit > 0) x->limited = s;
     return e;
+}
+
+void guard_outcome(struct exchange *x, int status)
+{
+    if (status != 401 && status != 403 && status != 404 && status != 429) return;
+    /* A head that could not be read has no address yet. */
+    if (!x->server || !x->server->conf->limit_outcome || !x->req.call.remote[0]) return;
+    struct limit_ask ask = ask_of(x, false);
+    x->server->conf->limit_outcome(&x->req.call, &ask, status);
 }
 
 static bool media_type_is(const char *v, const char *type)
@@ -163,10 +175,13 @@ enum err guard_head(struct exchange *x)
 {
     struct call *c = &x->req.call;
     const char *method = x->head.method;
+    x->cred = (struct credential){ wire_header(&x->head, "authorization"), wire_header(&x->head, "x-api-key"), wire_header(&x->head, "x-chiron-user") };
     enum err e = routes_split(c, x->head.path, &x->match);
     if (e) return e;
     x->row = routes_find(c, x->server->routes, method, &x->match);
     if (!x->row) {
+        e = check_limit(x, false);
+        if (e) return e;
         if (x->match.allow[0] == '\0') return fail(c, ERR_NOT_FOUND, "no such path");
         if (strcmp(method, "OPTIONS") == 0) {
             answer_options(x);

@@ -29,7 +29,7 @@ enum { ROUTE_MULTIPART = 1,    /* body is multipart/form-data, files streamed to
        ROUTE_RAW = 2,          /* body is kept as bytes, no JSON */
        ROUTE_OPENAI = 4,       /* errors in the OpenAI envelope */
        ROUTE_IGNORE_UNKNOWN = 8,/* unknown members of the body are allowed whatever the schema says */
-       ROUTE_TOKEN_OPTIONAL = 32,/* unless AUTH_REQUIRED, a caller without a credential has RIGHT_ASK in the row's house */
+       ROUTE_TOKEN_OPTIONAL = 32,/* unless AUTH_REQUIRED, a caller without a credential may ask in the row's house, for the user named */
        ROUTE_DEADLINE = 16     /* the body may hold deadline_ms and stage_ms: less is done in less time, and the reply says so */ };
 
 struct route {
@@ -64,7 +64,7 @@ struct req {
     size_t              body_len;
     struct upload      *uploads;     /* ROUTE_MULTIPART */
     int                 upload_count;
-    const char         *remote;      /* address of the client */
+    const char         *remote;      /* address of the client: call.remote */
 };
 
 /* Members of a ROUTE_DEADLINE row's schema. Time counts from the request's first byte. Any route's deadline may also come in
@@ -81,6 +81,7 @@ const char *req_path(struct req *r, const char *name);                       /* 
 const char *req_query(struct req *r, const char *name);                      /* decoded; NULL when absent */
 MUST_CHECK enum err req_query_int(struct req *r, const char *name, int64_t dflt, int64_t min, int64_t max, int64_t *out);
 const char *req_header(struct req *r, const char *lower_case_name);          /* NULL when absent */
+bool req_secure(struct req *r);                                              /* a trusted proxy says that the client spoke https */
 const char *req_form(struct req *r, const char *name);                       /* multipart text field; NULL when absent */
 
 /* This request is about to wait for something that uses no worker: its thread leaves the ordinary ones and another takes its place,
@@ -109,6 +110,7 @@ struct http_conf {
     const struct route *const *tables;      /* NULL-ended list of route tables, each ended by a zero row */
     authenticate_fn            authenticate;
     limit_fn                   limit;       /* NULL: nothing is limited */
+    limit_outcome_fn           limit_outcome; /* with limit */
     const char                *title, *version;   /* openapi info */
     int                        workers;     /* threads for handlers */
 };

@@ -39,6 +39,9 @@ const struct setting http_settings[] = {
     { "HTTP_WORKERS", "0", "threads for requests; 0: twice the processors, at least 4", SETTING_INT, 0, 1024 },
     { "HTTP_STREAM_WORKERS", "256", "streams that may be open at once", SETTING_INT, 1, 4096 },
     { "CORS_ORIGINS", "http://localhost:5173,http://localhost:5001", "origins that may call from a browser, separated by commas", 0, 0, 0 },
+    { "TRUSTED_PROXIES", NULL, "networks of the proxies whose word on the client's address is taken: 10.0.0.0/8,127.0.0.1", 0, 0, 0 },
+    { "FORWARDED_HEADER", "X-Forwarded-For", "the header in which they give it: X-Forwarded-For or Forwarded", 0, 0, 0 },
+    { "AUTH_REQUIRED", "1", "0: the routes that say so answer callers without a credential", SETTING_BOOL, 0, 0 },
     { "STAGE_EMBED_MS", "0", "most ms a request may spend on embedding its question, unless it says; 0: no bound of its own", SETTING_INT, 0, LIMIT_DEADLINE_MS },
     { "STAGE_SEARCH_MS", "0", "… on searching, 0: no bound of its own", SETTING_INT, 0, LIMIT_DEADLINE_MS },
     { "STAGE_RERANK_MS", "0", "… on re-ranking, 0: no bound of its own", SETTING_INT, 0, LIMIT_DEADLINE_MS },
@@ -449,7 +452,9 @@ static enum err open_server(struct call *c, const struct http_conf *conf)
     if (!e) e = http_openapi(c, conf, &s->openapi);
     if (!e) e = each_item(c, conf_text("CORS_ORIGINS"), add_origin);
     if (!e) e = open_tmp(c);
+    if (!e) e = remote_open(c, s);
     if (e) return e;
+    s->auth_required = conf_bool("AUTH_REQUIRED");
     L.loop = ev_loop_new(EVFLAG_AUTO);
     if (!L.loop) return fail(c, ERR_INTERNAL, "no event loop can be made");
     ev_async_init(&L.wake, on_wake);

@@ -256,6 +256,9 @@ void reply_head(struct exchange *x, int status, int64_t length)
     buf_adds(h, "\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n");
     if (!x->own_csp) buf_add(h, csp, sizeof csp - 1);
     if (!x->own_cache) buf_adds(h, "Cache-Control: no-store\r\n");
+    if (x->limited.limit > 0)
+        buf_printf(h, "RateLimit-Limit: %lld\r\nRateLimit-Remaining: %lld\r\nRateLimit-Reset: %d\r\n", (long long)x->limited.limit,
+                   (long long)x->limited.remaining, x->limited.reset_s);
     guard_cors(x, h);
     if (x->extra.len) buf_add(h, x->extra.data, x->extra.len);
     if (x->server && atomic_load(&x->server->stopping)) x->close_after = true;
