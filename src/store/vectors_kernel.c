@@ -1,7 +1,8 @@
 /* store/vectors_kernel.c — the inner products of the scan, one per kind of processor. A row is nibbles, two to a byte: a
  * scan is bound by memory, so half the bytes is half the time. A nibble is unsigned and the query signed because that is
  * the order the multiply-add instructions take; at most 15·127·2 in 16 bits, none of them saturates. What the nibbles
- * stand for is the caller's. The AVX-512 scan fetches ahead: over pages of 4 KiB the hardware stops at each edge. */
+ * stand for is the caller's. The AVX-512 scan fetches ahead, since over pages of 4 KiB the hardware stops at each edge, and
+ * goes through four quarters of its rows at once, as memory gives more to four streams than to one. */
 /* SPDX-License-Identifier: MIT */
 #include "store/vectors.h"
 
@@ -34,7 +35,7 @@ static uint64_t over_portable(const int32_t *dots, const float *scale, const flo
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define AHEAD 2048      /* bytes; from 1 to 8 KiB measured the same */
+#define AHEAD 12288     /* bytes: 64 rows of 384 numbers, what one call is given */
 
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) static __m512i both(__m512i sum, const uint8_t *p, __m512i b0,
                                                                                    __m512i b1)
@@ -48,9 +49,10 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) static __m512i b
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) static void
 dot_vnni(const uint8_t *rows, size_t stride, int n, const int8_t *q, int32_t *out)
 {
-    int i = 0;
-    for (; i + 4 <= n; i += 4) {
-        const uint8_t *r0 = rows + (size_t)i * stride, *r1 = r0 + stride, *r2 = r1 + stride, *r3 = r2 + stride;
+    const int apart = n / 4;
+    const size_t step = (size_t)apart * stride;
+    for (int i = 0; i < apart; i++) {
+        const uint8_t *r0 = rows + (size_t)i * stride, *r1 = r0 + step, *r2 = r1 + step, *r3 = r2 + step;
         __m512i a0 = _mm512_setzero_si512(), a1 = a0, a2 = a0, a3 = a0;
         for (size_t j = 0; j < stride; j += 64) {
             __m512i b0 = _mm512_loadu_si512(q + 2 * j), b1 = _mm512_loadu_si512(q + 2 * j + 64);
@@ -69,9 +71,12 @@ dot_vnni(const uint8_t *rows, size_t stride, int n, const int8_t *q, int32_t *ou
         __m512i z = _mm512_add_epi32(_mm512_unpacklo_epi64(x, y), _mm512_unpackhi_epi64(x, y));
         __m256i h = _mm256_add_epi32(_mm512_castsi512_si256(z), _mm512_extracti64x4_epi64(z, 1));
         __m128i s = _mm_add_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
-        _mm_storeu_si128((__m128i *)(void *)(out + i), s);
+        out[i] = _mm_extract_epi32(s, 0);
+        out[i + apart] = _mm_extract_epi32(s, 1);
+        out[i + 2 * apart] = _mm_extract_epi32(s, 2);
+        out[i + 3 * apart] = _mm_extract_epi32(s, 3);
     }
-    for (; i < n; i++) {
+    for (int i = 4 * apart; i < n; i++) {
         const uint8_t *r = rows + (size_t)i * stride;
         __m512i a = _mm512_setzero_si512();
         for (size_t j = 0; j < stride; j += 64)
