@@ -183,7 +183,7 @@ enum err bench_rerank(struct bench *b)
         e = bench_measure(b, &row, score, &p, NULL);
     }
     reranker_free(p.r);
-    if (!e && b->threads == 1 && bench_wants(b, "hybrid_score")) {
+    if (!e && bench_wants(b, "hybrid_score")) {
         struct bench_row hybrid = { .group = "rerank", .name = "hybrid_score", .precision = encoder_precision_used(encoder_default()),
                                     .threads = b->threads, .per = "pairs", .things = PAIRS };
         e = bench_measure(b, &hybrid, without_model, &p, NULL);

@@ -148,7 +148,8 @@ enum err bench_search(struct bench *b)
     if (!e) bench_note(b, "search", "%lld passages written in %.1f s", (long long)b->rows, bench_now() - from);
     for (size_t i = 0; i < sizeof modes / sizeof *modes && !e; i++) {
         if (!bench_wants(b, modes[i].name)) continue;
-        struct ask       a = { modes[i].mode, made, b->seed };
+        /* Other questions in each row: the vectors of the row before are still kept. */
+        struct ask       a = { modes[i].mode, made, b->seed + ((uint64_t)i << 32) };
         struct bench_row row = { .group = "search", .name = modes[i].name, .rows = b->rows, .clients = 1, .per = "queries", .things = 1,
                                  .precision = encoder_precision_used(encoder_default()), .extra = resident_mib(),
                                  .extra_name = "resident_mib", .ids = modes[i].mode == SEARCH_HYBRID ? "RAG-032" : NULL };
