@@ -28,7 +28,14 @@ struct encode_seat {
     struct kernels_row   *act_row, *context_row, *inner_row;
     encode_watch_fn       watch;
     void                 *watch_arg;
+    float                 lower[ENCODE_PACK_TOKENS];       /* of each row's copies (struct kernels_row); 0 between packs */
+    int32_t               many_ids[ENCODE_PACK_TOKENS];    /* a pack with copies */
+    int                   many_lens[ENCODE_PACK_TOKENS];
 };
+
+/* A scrap of text has no mean over which the rounding of its activations cancels: it goes through as copies that are rounded
+ * at other places, which costs next to nothing where the weights are what is waited for. */
+enum { SCRAP_TOKENS = 5, SCRAP_COPIES = 2 };
 
 /* Rows are rounded up in the last block, so every buffer has a block's worth behind it. Zeroed: what lies there is
  * computed with, and slow or strange numbers must not come out of the heap. By calloc, whose fresh pages cost nothing until
@@ -140,10 +147,13 @@ static bool project_qkv(struct encode_seat *s, const struct weights_layer *l, in
                            row_of(s, s->qkv, row, 3 * n));
 }
 
-/* Says for which matrix rows of activations are to be made. */
-static void aim(struct kernels_row *row, int rows, const struct kernels_matrix *m)
+/* Says for which matrix rows of activations are to be made, and how far each is to be shifted. */
+static void aim(struct kernels_row *row, int rows, const struct kernels_matrix *m, const float *lower)
 {
-    for (int i = 0; i < rows; i++) row[i].pivots = m ? m->pivots : NULL;
+    for (int i = 0; i < rows; i++) {
+        row[i].pivots = m ? m->pivots : NULL;
+        row[i].lower = lower[i];
+    }
 }
 
 /* next: the layer after l; NULL when there is none. */
@@ -155,17 +165,18 @@ static void finish_block_int8(struct encode_seat *s, const struct weights_layer 
     float                     *x = s->x + (size_t)row * (size_t)w->hidden;
     uint8_t                   *act = act8_of(s, row);
     struct kernels_row        *act_row = s->act_row + row;
+    aim(s->context_row, rows, NULL, s->lower + row);
     k->narrow(row_of(s, s->context, row, w->hidden), s->context8, s->context_row, rows, w->hidden);
-    aim(act_row, rows, &l->int8[PLAN_UP]);
+    aim(act_row, rows, &l->int8[PLAN_UP], s->lower + row);
     k->merge(&l->int8[PLAN_OUT], s->context8, s->context_row, x, l->after_attention.gain, l->after_attention.shift,
              w->norm_eps, act, act_row, rows, s->scratch);
-    aim(s->inner_row, rows, &l->int8[PLAN_DOWN]);
+    aim(s->inner_row, rows, &l->int8[PLAN_DOWN], s->lower + row);
     k->expand(&l->int8[PLAN_UP], act, act_row, s->inner, s->inner_row, rows, s->scratch);
     if (s->watch) {
         s->watch(s->watch_arg, (int)(l - w->layer), PLAN_UP, act, act_row, rows);
         s->watch(s->watch_arg, (int)(l - w->layer), PLAN_DOWN, s->inner, s->inner_row, rows);
     }
-    aim(act_row, rows, next ? &next->int8[PLAN_QKV] : NULL);
+    aim(act_row, rows, next ? &next->int8[PLAN_QKV] : NULL, s->lower + row);
     k->merge(&l->int8[PLAN_DOWN], s->inner, s->inner_row, x, l->after_inner.gain, l->after_inner.shift, w->norm_eps, act,
              act_row, rows, s->scratch);
 }
@@ -207,7 +218,7 @@ static void embed_tokens(struct encode_seat *s, const int32_t *ids, const int *l
             if (!word) abort();
             const float *type = firsts && at >= firsts[i] ? w->second : w->zero;
             if (s->k8) {
-                aim(s->act_row + row, 1, &w->layer[0].int8[PLAN_QKV]);
+                aim(s->act_row + row, 1, &w->layer[0].int8[PLAN_QKV], s->lower + row);
                 s->k8->layer_norm(x, word, type, w->norm.gain, w->norm.shift, w->norm_eps, act8_of(s, row), s->act_row + row, 1,
                                   w->hidden);
             } else
@@ -224,6 +235,7 @@ static bool finish_first(struct encode_seat *s, const struct weights_layer *l, c
     const size_t x_bytes = (size_t)hidden * sizeof *s->x;
     for (int i = 0, row = 0; i < n; row += lens[i++]) {
         if (i == row) continue;
+        s->lower[i] = s->lower[row];
         memcpy(s->x + (size_t)i * (size_t)hidden, s->x + (size_t)row * (size_t)hidden, x_bytes);
         memcpy(row_of(s, s->context, i, hidden), row_of(s, s->context, row, hidden), (size_t)hidden * s->each);
     }
@@ -263,14 +275,52 @@ static bool forward(struct encode_seat *s, const int32_t *ids, const int *lens, 
     return true;
 }
 
+/* A sequence's vector from its rows of x and those of its copies. */
+static void pool(const struct encode_seat *s, int row, int rows, float *out)
+{
+    kernels_mean(s->x + (size_t)row * (size_t)s->w->hidden, rows, s->w->hidden, out);
+    kernels_unit(out, s->w->hidden);
+}
+
+static int copies_of(const struct encode_seat *s, int len) { return s->k8 && !s->watch && len < SCRAP_TOKENS ? SCRAP_COPIES : 1; }
+
+/* Each scrap as often as it has copies, the others once. */
+static bool pack_scraps(struct encode_seat *s, const int32_t *ids, const int *lens, int n, float *const *rows)
+{
+    const bool first = s->w->first_token;
+    int        many = 0, total = 0;
+    for (int i = 0; i < n; ids += lens[i++])
+        for (int k = 0, copies = copies_of(s, lens[i]); k < copies; k++, total += s->many_lens[many++]) {
+            memcpy(s->many_ids + total, ids, (size_t)lens[i] * sizeof *ids);
+            s->many_lens[many] = lens[i];
+            for (int at = 0; at < lens[i]; at++) s->lower[total + at] = (float)k / (float)copies;
+        }
+    const bool ok = forward(s, s->many_ids, s->many_lens, NULL, many, first);
+    for (int i = 0, row = 0; i < n && ok; i++) {
+        const int all = copies_of(s, lens[i]) * (first ? 1 : lens[i]);
+        pool(s, row, all, rows[i]);
+        row += all;
+    }
+    memset(s->lower, 0, (size_t)total * sizeof *s->lower);
+    return ok;
+}
+
 bool encode_pack(struct encode_seat *s, const int32_t *ids, const int *lens, int n, float *const *rows)
 {
     const struct weights *w = s->w;
-    if (!forward(s, ids, lens, NULL, n, w->first_token)) return false;
-    for (int i = 0, row = 0; i < n; row += w->first_token ? 1 : lens[i], i++) {
-        kernels_mean(s->x + (size_t)row * (size_t)w->hidden, w->first_token ? 1 : lens[i], w->hidden, rows[i]);
-        kernels_unit(rows[i], w->hidden);
+    int                   total = 0, many = 0;
+    for (int i = 0; i < n; i++) {
+        total += lens[i];
+        many += lens[i] * copies_of(s, lens[i]);
     }
+    if (many > ENCODE_PACK_TOKENS) {
+        int half = n / 2, at = 0;
+        for (int i = 0; i < half; i++) at += lens[i];
+        return encode_pack(s, ids, lens, half, rows) && encode_pack(s, ids + at, lens + half, n - half, rows + half);
+    }
+    if (many > total) return pack_scraps(s, ids, lens, n, rows);
+    if (!forward(s, ids, lens, NULL, n, w->first_token)) return false;
+    for (int i = 0, row = 0; i < n; row += w->first_token ? 1 : lens[i], i++) pool(s, row, w->first_token ? 1 : lens[i], rows[i]);
     return true;
 }
 

@@ -85,10 +85,8 @@ static void product(const struct kernels_matrix *m, const uint8_t *act, const st
 
 static void quantise(const float *in, float low, float high, uint8_t *out, struct kernels_row *row, int width)
 {
-    const float span = high - low, by = span > 1e-30f ? 255 / span : 0;
-    row->scale = by > 0 ? span / 255 : 0;
-    row->zero = low;
-    for (int i = 0; i < width; i++) out[i] = (uint8_t)lrintf(fminf((in[i] - low) * by, 255));
+    const float by = kernels_row_span(row, low, high);
+    for (int i = 0; i < width; i++) out[i] = (uint8_t)lrintf(fminf((in[i] - row->zero) * by, 255));
 }
 
 /* in is as it was afterwards. */
@@ -158,7 +156,7 @@ static void narrow(const void *in, uint8_t *out, struct kernels_row *out_row, in
             low = fminf(low, v[i]);
             high = fmaxf(high, v[i]);
         }
-        out_row[r] = (struct kernels_row){ 0 };
+        out_row[r] = (struct kernels_row){ .lower = out_row[r].lower };
         quantise(v, low, high, out, &out_row[r], width);
     }
 }

@@ -29,12 +29,23 @@ struct kernels_pivots {
 
 /* A row of activations: x = scale · q + zero, q 0..255, and in channel pivots->at[i] pivot[i] more. Whoever has a row made
  * sets pivots to those of the matrix the row is for, or NULL; the maker takes these channels as 0 and keeps their
- * numbers in pivot. All of pivot is 0 when there are none. */
+ * numbers in pivot. All of pivot is 0 when there are none. He also sets by what part of a step, 0 to 1/2 or so, the numbers
+ * that can be told apart lie lower than usual: the same row made twice so is rounded differently. */
 struct kernels_row {
-    float                        scale, zero;
+    float                        scale, zero, lower;
     const struct kernels_pivots *pivots;
     float                        pivot[KERNELS_INT8_PIVOTS];
 };
+
+/* For makers of rows: scale and zero of numbers from low to high; returns 1 / scale, or 0 when all are one. What lies beyond 255
+ * afterwards becomes 255. */
+static inline float kernels_row_span(struct kernels_row *row, float low, float high)
+{
+    const float span = high - low;
+    row->scale = span > 1e-30f ? span / 255 : 0;
+    row->zero = low - row->lower * row->scale;
+    return span > 1e-30f ? 255 / span : 0;
+}
 
 /* For makers of rows: takes the pivots out of a row of numbers, and puts them back. */
 static inline void kernels_take_pivots(float *x, struct kernels_row *row)

@@ -48,12 +48,10 @@ LANES_INLINE float lanes_sum_of(const lanes_f *v)
 /* width is a multiple of 32; numbers are never below low and, but for rounding, never above high. */
 LANES_INLINE void lanes_quantise(const float *in, float low, float high, uint8_t *out, struct kernels_row *row, int width, lanes_bytes bytes)
 {
-    const float span = high - low, by = span > 1e-30f ? 255 / span : 0;
-    row->scale = by > 0 ? span / 255 : 0;
-    row->zero = low;
+    const float by = kernels_row_span(row, low, high), zero = row->zero;
     for (int i = 0; i < width; i += 2 * LANES) {
-        const lanes_i q[2] = { __builtin_convertvector((*(const lanes_f *)(in + i) - low) * by + 0.5f, lanes_i),
-                               __builtin_convertvector((*(const lanes_f *)(in + i + LANES) - low) * by + 0.5f, lanes_i) };
+        const lanes_i q[2] = { __builtin_convertvector((*(const lanes_f *)(in + i) - zero) * by + 0.5f, lanes_i),
+                               __builtin_convertvector((*(const lanes_f *)(in + i + LANES) - zero) * by + 0.5f, lanes_i) };
         bytes(q, out + i);
     }
 }
@@ -179,7 +177,7 @@ LANES_INLINE void lanes_norm(float *x, const float *add, const float *bias, cons
     }                                                                                                                      \
     target static void narrow_##suffix(const void *in, uint8_t *out, struct kernels_row *out_row, int rows, int width)     \
     {                                                                                                                      \
-        for (int r = 0; r < rows; r++) out_row[r] = (struct kernels_row){ 0 };                                             \
+        for (int r = 0; r < rows; r++) out_row[r] = (struct kernels_row){ .lower = out_row[r].lower };                      \
         for (int r = 0; r < rows; r++)                                                                                     \
             lanes_quantise_row((const float *)in + (size_t)r * (size_t)width,                                              \
                                out + (size_t)r * (size_t)kernels_int8_pitch(width), &out_row[r], width, bytes);            \

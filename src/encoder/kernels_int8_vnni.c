@@ -138,7 +138,7 @@ WIDE INLINE void narrow_rows(const void *in, const bool bf16, uint8_t *out, stru
             low = _mm512_min_ps(low, v);
             high = _mm512_max_ps(high, v);
         }
-        out_row[r] = (struct kernels_row){ 0 };
+        out_row[r] = (struct kernels_row){ .lower = out_row[r].lower };
         span_of(&out_row[r], _mm512_reduce_min_ps(low), _mm512_reduce_max_ps(high), &by, &from);
         for (int i = 0; i < width; i += LANES) store_u8(out + i, load_as_f32(in, bf16, first + (size_t)i), by, from);
     }

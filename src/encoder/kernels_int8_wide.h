@@ -124,11 +124,9 @@ WIDE INLINE void store_u8(uint8_t *to, __m512 v, __m512 by, __m512 from)
 /* by and from are such that q = x · by + from. */
 WIDE INLINE void span_of(struct kernels_row *row, float low, float high, __m512 *by, __m512 *from)
 {
-    const float span = high - low, inverse = span > 1e-30f ? 255 / span : 0;
+    const float inverse = kernels_row_span(row, low, high);
     *by = _mm512_set1_ps(inverse);
-    *from = _mm512_set1_ps(-low * inverse);
-    row->scale = inverse > 0 ? span / 255 : 0;
-    row->zero = low;
+    *from = _mm512_set1_ps(-row->zero * inverse);
 }
 
 /* Which channels of a row are no pivots, by vector. Pivots are passed over by masks: storing 0 in their place would make the

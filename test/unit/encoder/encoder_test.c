@@ -193,6 +193,26 @@ static void empty_blank_and_endless_texts_have_vectors(void **s)
     free(endless);
 }
 
+/* Scraps go through the model as two copies, so that a pack of nothing else outgrows its buffers. */
+static void a_crowd_of_scraps_gets_the_vectors_that_each_gets_alone(void **s)
+{
+    (void)s;
+    enum { CROWD = 700, KINDS = 5 };
+    static const char *const kinds[KINDS] = { "", "x", "sleep", "run far", "How many times a week should I run?" };
+    const char     *texts[CROWD];
+    struct encoder *e = model_load(&c, ENCODER_INT8);
+    for (int i = 0; i < CROWD; i++) texts[i] = kinds[i % KINDS * (i % 7 > 0)];
+    float *all = embed(e, texts, NULL, CROWD);
+    for (int k = 0; k < KINDS; k++) {
+        float *alone = embed(e, &kinds[k], NULL, 1);
+        for (int i = 0; i < CROWD; i++)
+            if (texts[i] == kinds[k]) assert_memory_equal(all + i * DIM, alone, DIM * sizeof *alone);
+        free(alone);
+    }
+    free(all);
+    encoder_free(e);
+}
+
 static void a_stopped_call_ends_early_and_leaves_its_output_alone(void **s)
 {
     (void)s;
@@ -233,6 +253,7 @@ int main(void)
         cmocka_unit_test(token_counts_include_the_frame_and_stop_at_256),
         cmocka_unit_test(eight_threads_get_what_one_gets),
         cmocka_unit_test(empty_blank_and_endless_texts_have_vectors),
+        cmocka_unit_test(a_crowd_of_scraps_gets_the_vectors_that_each_gets_alone),
         cmocka_unit_test(a_stopped_call_ends_early_and_leaves_its_output_alone),
         cmocka_unit_test(a_missing_folder_is_named),
     };
