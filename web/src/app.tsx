@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
 // The frame around the views. Each view is one address; the conversation and the uploads live outside of them.
 import { useEffect, useRef, useState } from 'react';
-import { getJson, type Me, type TurnRow } from './api.ts';
+import { AccountPage } from './account.tsx';
+import { getJson, type Me, type TurnRow, type Who } from './api.ts';
 import { Ask } from './ask.tsx';
 import { onTurn } from './conversation.ts';
 import { Documents } from './documents.tsx';
+import { LinkDoor, Nowhere, SetUp } from './doors.tsx';
 import { EvidencePanel, forgetEvidence, useEvidence } from './evidence.tsx';
 import { Icon, Mark } from './icons.tsx';
+import { Manage, mayManage } from './manage.tsx';
 import { Dialog, explain, useMedia } from './parts.tsx';
 import { usePreferences, useWords } from './preferences.ts';
 import { Reader } from './reader.tsx';
 import { type Route, useRoute, whyHref } from './route.ts';
 import { start, useSession } from './session.ts';
 import { Account, Colophon, Preferences } from './settings.tsx';
-import { LinkDoor, Nowhere, SetUp } from './doors.tsx';
 import { SignIn } from './sign_in.tsx';
 import { Why } from './why.tsx';
 
@@ -37,13 +39,14 @@ function useRecent(me: Me): TurnRow[] {
   return turns;
 }
 
-function Nav({ route }: { route: Route }) {
+function Nav({ route, me }: { route: Route; me: Me }) {
   const w = useWords();
   const inAsk = route.name === 'ask' || route.name === 'why';
   return (
     <nav className="nav" aria-label={w.nav.label}>
       <a href="#/ask" aria-current={inAsk ? 'page' : undefined}><Icon name="ask" /><span>{w.nav.ask}</span></a>
-      <a href="#/documents" aria-current={inAsk || route.name === 'setup' ? undefined : 'page'}><Icon name="documents" /><span>{w.nav.documents}</span></a>
+      <a href="#/documents" aria-current={route.name === 'documents' || route.name === 'document' ? 'page' : undefined}><Icon name="documents" /><span>{w.nav.documents}</span></a>
+      {mayManage(me) && <a href="#/manage" aria-current={route.name === 'manage' ? 'page' : undefined}><Icon name="people" /><span>{w.nav.manage}</span></a>}
     </nav>
   );
 }
@@ -69,27 +72,31 @@ function Recent({ turns, route, onPick }: { turns: TurnRow[]; route: Route; onPi
   );
 }
 
-function View({ route, me, fresh }: { route: Route; me: Me; fresh: boolean }) {
+function View({ route, me, who, fresh }: { route: Route; me: Me; who: Who | null; fresh: boolean }) {
   if (route.name === 'documents') return <Documents me={me} />;
   if (route.name === 'document') return <Reader me={me} id={route.id} page={route.page} start={route.start} end={route.end} />;
   if (route.name === 'why') return <Why id={route.id} />;
+  if (route.name === 'account') return <AccountPage me={me} who={who} />;
+  if (route.name === 'manage') return <Manage me={me} view={route.view} />;
   return <Ask me={me} fresh={fresh} />;
 }
 
 function titleOf(route: Route, w: ReturnType<typeof useWords>, coach: string): string {
   if (route.name === 'documents' || route.name === 'document') return w.documents.title;
   if (route.name === 'why') return w.why.title;
+  if (route.name === 'account') return w.settings.account;
+  if (route.name === 'manage') return w.manage.title;
   return w.ask.heading(coach);
 }
 
-function Inside({ me, fresh }: { me: Me; fresh: boolean }) {
+function Inside({ me, who, fresh }: { me: Me; who: Who | null; fresh: boolean }) {
   const w = useWords();
   const route = useRoute();
   const wide = useMedia('(min-width: 1024px)');
   const [menu, setMenu] = useState(false);
   const turns = useRecent(me);
   const main = useRef<HTMLElement>(null);
-  const place = route.name === 'document' || route.name === 'why' ? `${route.name}/${route.id}` : route.name;
+  const place = route.name === 'document' || route.name === 'why' ? `${route.name}/${route.id}` : route.name === 'manage' ? `manage/${route.view}` : route.name;
   const before = useRef(place);
   const evidence = useEvidence();
 
@@ -110,18 +117,18 @@ function Inside({ me, fresh }: { me: Me; fresh: boolean }) {
       {wide ? (
         <header className="side">
           <a className="brand" href="#/ask"><Mark /><span>Chiron</span></a>
-          <Nav route={route} />
+          <Nav route={route} me={me} />
           <Recent turns={turns} route={route} />
           <div className="side-foot"><Preferences /><Account me={me} /><Colophon version={me.version} /></div>
         </header>
       ) : (
         <header className="top">
           <a className="brand" href="#/ask" aria-label="Chiron"><Mark size={28} /><span>Chiron</span></a>
-          <Nav route={route} />
+          <Nav route={route} me={me} />
           <button type="button" className="icon-button" onClick={() => setMenu(true)} aria-label={w.nav.menu} aria-haspopup="dialog"><Icon name="menu" /></button>
         </header>
       )}
-      <main id="content" ref={main} tabIndex={-1}><View route={route} me={me} fresh={fresh} /></main>
+      <main id="content" ref={main} tabIndex={-1}><View route={route} me={me} who={who} fresh={fresh} /></main>
       <EvidencePanel />
       {menu && !wide && (
         <Dialog title={w.settings.title} className="sheet" onClose={() => setMenu(false)}>
@@ -139,7 +146,7 @@ export function App() {
   const w = useWords();
   usePreferences();
   const session = useSession();
-  if (session.state === 'in') return <Inside key={`${session.me.creator_id}/${session.me.user_id}`} me={session.me} fresh={session.fresh} />;
+  if (session.state === 'in') return <Inside key={`${session.me.creator_id}/${session.me.user_id}`} me={session.me} who={session.who} fresh={session.fresh} />;
   if (session.state === 'out') return <SignIn session={session} />;
   if (session.state === 'setup') return <SetUp session={session} />;
   if (session.state === 'link') return <LinkDoor key={session.token} session={session} />;

@@ -27,7 +27,7 @@ export function explain({ status, words }: Problem, w: Words): { text: string; d
   const { errors } = w;
   if (status === 0) return { text: errors.network, detail: null };
   if (status === 401) return { text: errors.expired, detail: null };
-  if (status === 403) return { text: errors.forbidden, detail: null };
+  if (status === 403) return { text: errors.forbidden, detail: words };
   if (status === 404) return { text: errors.notFound, detail: null };
   if (status === 413) return { text: errors.tooLarge, detail: words };
   if (status === 429 || status === 503 || status === 504) return { text: errors.busy, detail: null };

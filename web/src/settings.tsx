@@ -28,7 +28,7 @@ export function Account({ me }: { me: Me }) {
   const role = visiting ? w.settings.visitor : names[me.role] ?? me.role;
   return (
     <div className="account">
-      <span className="account-who"><strong>{role}</strong><span className="quiet small">{me.creator_id}</span></span>
+      <a className="account-who" href="#/account"><strong>{role}</strong><span className="quiet small">{me.creator_id}</span></a>
       <button type="button" className="text-button" onClick={() => void signOut()}>{visiting ? w.settings.signIn : w.settings.signOut}</button>
     </div>
   );
