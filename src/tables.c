@@ -20,6 +20,7 @@
 
 extern const struct route accounts_routes[];
 extern const struct route limits_routes[];
+extern const struct route creator_routes[];
 extern const struct route knowledge_routes[];
 extern const struct route rag_routes[];
 extern const struct route search_routes[];
@@ -35,7 +36,8 @@ const struct setting *const all_settings[] = {
 
 const struct route *const all_routes[] = {
     http_routes,  accounts_routes, knowledge_routes, rag_routes,   search_routes,
-    coaching_routes, openai_routes, admin_routes,     limits_routes,    NULL,
+    coaching_routes, openai_routes, admin_routes,     limits_routes,    creator_routes,
+    NULL,
 };
 
 const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, NULL };

@@ -12,6 +12,7 @@
 #include "accounts/accounts.h"
 #include "accounts/limit.h"
 #include "accounts/mail.h"
+#include "accounts/person_seen.h"
 #include "admin/admin.h"
 #include "base/clock.h"
 #include "base/fetch.h"
@@ -170,6 +171,7 @@ static enum err open_all(struct call *c, enum stage *stage)
     *stage = OPEN_STORE;
     e = accounts_open(c);
     if (!e) e = mail_open(c);
+    if (!e) e = person_seen_open(c);
     if (e) return e;
     *stage = OPEN_ACCOUNTS;
     e = open_limits(c);
@@ -203,6 +205,7 @@ static void close_all(enum stage stage)
     struct reranker *ranker = reranker_default();
     reranker_set_default(NULL);
     reranker_free(ranker);
+    person_seen_close();
     mail_close();
     if (stage >= OPEN_ACCOUNTS) accounts_close();
     if (stage >= OPEN_STORE) store_close();
@@ -221,6 +224,7 @@ static enum err serve(struct call *c, const struct verb_args *a, int64_t begun_m
             .authenticate = token_authenticate,
             .limit = limit_check,
             .limit_outcome = limit_outcome,
+            .seen = person_seen,
             .title = "Chiron",
             .version = CHIRON_VERSION,
         };

@@ -15,4 +15,15 @@ MUST_CHECK enum err person_load_list(struct call *c, const char *like, int offse
 MUST_CHECK enum err person_save(struct call *c, const struct person *p, unsigned which, struct person *out, bool *made_out);
 /* "premium" or another; NULL for nobody. Of any creator's database. */
 MUST_CHECK enum err person_plan_load(struct call *c, struct db *db, const char *id, const char **out);
+/* Writes down, once and for good, that this visitor is that user, who is made known when they are not. *owner_out: whose the visitor
+ * is now, user_id or somebody who was faster, in c->mem. ERR_CONFLICT: one of them was erased. */
+MUST_CHECK enum err person_claim_save(struct call *c, const char *visitor_id, const char *user_id, const char **owner_out);
+
+struct person_sight {          /* somebody was here */
+    char creator_id[LIMIT_ID_BYTES + 1], user_id[LIMIT_ID_BYTES + 1];
+    bool visitor;
+};
+/* Makes those known who are not, and notes for all when they were seen; n of one creator, whose tenant is open. Not those who were
+ * erased, nor visitors who turned out to be somebody. */
+MUST_CHECK enum err person_seen_save(struct call *c, const struct person_sight *list, int n, int64_t at_ms);
 #endif

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "accounts/creator_settings.h"
 #include "admin/admin.h"
 #include "base/assets.h"
 #include "base/id.h"
@@ -298,9 +299,15 @@ static enum err documents_load(struct call *c, json_t *record, const json_t *man
     return e;
 }
 
+static enum err demo_begin(struct call *c, json_t *record, const json_t *manifest)
+{
+    enum err e = coach_load(c, record, manifest);
+    return e ? e : creator_anonymous_default(c, true);
+}
+
 enum err demo_prepare(struct call *c)
 {
-    return with_record(c, coach_load);
+    return with_record(c, demo_begin);
 }
 
 enum err demo_load(struct call *c)

@@ -124,6 +124,7 @@ static enum err run(struct exchange *x)
     e = guard_body(x);
     if (!e) e = guard_tenant(x);
     if (e) return e;
+    if (x->server->conf->seen) x->server->conf->seen(&x->req.call);
     deadline_apply(x);
     e = x->row->route->handler(&x->req);
     return e;

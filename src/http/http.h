@@ -111,6 +111,7 @@ struct http_conf {
     authenticate_fn            authenticate;
     limit_fn                   limit;       /* NULL: nothing is limited */
     limit_outcome_fn           limit_outcome; /* with limit */
+    void                     (*seen)(struct call *c); /* a caller is about to be served, their creator open; may be NULL, never waits */
     const char                *title, *version;   /* openapi info */
     int                        workers;     /* threads for handlers */
 };
