@@ -271,6 +271,18 @@ int statement_parameters(struct statement *s)
     return sqlite3_bind_parameter_count(native(s));
 }
 
+int statement_columns(struct statement *s)
+{
+    return sqlite3_column_count(native(s));
+}
+
+const char *statement_column(struct statement *s, int col)
+{
+    const char *name = sqlite3_column_name(native(s), col);
+    if (!name) abort();
+    return name;
+}
+
 void statement_close(struct statement *s)
 {
     sqlite3_finalize(native(s));

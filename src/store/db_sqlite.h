@@ -1,5 +1,5 @@
 /* store/db_sqlite.h — the one place that speaks to SQLite: a link is one connection to one file. One thread at a time.
- * Only db.c, migrate.c, backup.c and store.c use it; others go through store/db.h.                               */
+ * Only db.c, migrate.c, backup.c, fingerprint.c and store.c use it; others go through store/db.h.                               */
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_STORE_DB_SQLITE_H
 #define CHIRON_STORE_DB_SQLITE_H
@@ -31,6 +31,8 @@ int64_t link_changes(struct link *l);
 /* Exactly one statement. Its parameters are numbered from 1. */
 MUST_CHECK enum err link_prepare(struct call *c, struct link *l, const char *sql, bool keep, struct statement **out);
 int  statement_parameters(struct statement *s);
+int  statement_columns(struct statement *s);               /* of its result */
+const char *statement_column(struct statement *s, int col); /* a column's name */
 void statement_close(struct statement *s);
 void statement_reset(struct statement *s);                 /* ends its result and forgets its values */
 /* Without copy the value must live until the statement is reset. */
