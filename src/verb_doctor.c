@@ -1,5 +1,6 @@
 /* Is this installation sound? One row per thing that can be wrong, each with what to do about it. It changes nothing: a
- * data folder that is not there yet is not made, and a broken one is reported, not repaired. */
+ * data folder that is not there yet is not made, and a broken one is reported, not repaired. --tenants is another check, on
+ * data of its own. */
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdio.h>
@@ -254,10 +255,16 @@ static const struct {
 
 int verb_doctor(int argc, char **argv)
 {
+    bool             tenants = false;
     struct verb_args a;
-    int code = verb_read(argc, argv, "", "chiron doctor\nchiron doctor --data /var/lib/chiron -o json\n", NULL, &a);
+    const struct verb_flag flags[] = {
+        { "--tenants", NULL, NULL, NULL, &tenants, "prove that no creator and no user sees another's; on a server and data of its own" },
+        { 0 },
+    };
+    int code = verb_read(argc, argv, "[--tenants]", "chiron doctor\nchiron doctor --data /var/lib/chiron -o json\nchiron doctor --tenants\n", flags, &a);
     if (code != VERB_GO) return code;
     if (a.count) return verb_usage(&a, "it takes no \"%.60s\"", a.words[0]);
+    if (tenants) return verb_doctor_tenants(&a);
     struct verb_env v;
     enum err e = verb_open(&v, &a, VERB_CONF, NULL);
     if (e) return verb_close(&v, e);

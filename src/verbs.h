@@ -113,6 +113,8 @@ MUST_CHECK enum err verb_model_verify(struct call *c, const char *folder, int *f
 extern const struct setting verb_settings_rows[];     /* CHIRON_DATA, LOG_LEVEL … */
 /* Prints how each creator's (or this one's) model stands, after making the default encoder theirs unless it only looks. */
 MUST_CHECK enum err verb_reindex_run(struct verb_env *v, const char *creator, bool only_look);
+/* `doctor --tenants`; returns the exit code. */
+int verb_doctor_tenants(const struct verb_args *a);
 /* Tables of the whole product (tables.c). */
 extern const struct setting *const all_settings[];
 struct route; struct job_kind;

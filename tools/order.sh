@@ -27,7 +27,7 @@ done
 door() {
     grep -rlE --include='*.[ch]' -- "$1" src | grep -vE "$2" | while read -r file; do bad "$file: $3"; done
 }
-door '^ *# *include "http/'        '^src/(http/|[a-z]+/[a-z_]*_http\.[ch]$|tables\.c$|main\.c$|verb_[a-z]+\.c$)' 'only *_http.c, tables.c, main.c, verb_*.c and http/ include http/'
+door '^ *# *include "http/'        '^src/(http/|[a-z]+/[a-z_]*_http\.[ch]$|tables\.c$|main\.c$|verb_[a-z_]+\.c$)' 'only *_http.c, tables.c, main.c, verb_*.c and http/ include http/'
 door '^ *# *include "store/db.h"'  '^src/(store/|[a-z]+/[a-z_]*_store\.[ch]$)'   'only *_store.c and store/ include store/db.h'
 door '"(SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER|PRAGMA|WITH|BEGIN|VACUUM|ATTACH) ' '^src/(store/|[a-z]+/[a-z_]*_store\.c$)' 'only *_store.c and store/ hold SQL'
 door '^ *# *include *<curl/'       '^src/base/fetch\.c$'                         'only base/fetch.c uses libcurl'

@@ -26,6 +26,7 @@ _chiron() {
     token) flags="--creator --user --role --hours" ;;
     models) flags="list verify pull use remove --sha256 --name" ;;
     reindex) flags="--creator --model --status" ;;
+    doctor) flags="--tenants" ;;
     bench) flags="--seconds --threads --precision --rows --json --only --bare --url --token --pid --clients" ;;
     esac
     case $word in

@@ -54,5 +54,6 @@ complete -c chiron -n '__fish_seen_subcommand_from bench' -l pid -x
 complete -c chiron -n '__fish_seen_subcommand_from bench' -l clients -x
 complete -c chiron -n '__fish_seen_subcommand_from bench' -l precision -x -a 'int8 bf16 f32'
 complete -c chiron -n '__fish_seen_subcommand_from bench' -l json -r
+complete -c chiron -n '__fish_seen_subcommand_from doctor' -l tenants
 complete -c chiron -n '__fish_seen_subcommand_from bench' -l bare
 complete -c chiron -n '__fish_seen_subcommand_from bench' -a 'machine embed rerank search ingest turn http all'
