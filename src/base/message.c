@@ -73,7 +73,8 @@ static void put_text(struct buf *b, const char *text)
         if (column + width > QP_COLUMNS) {
             buf_adds(b, "=\r\n");
             column = 0;
-            if (ch == '.' || ch == 'F') plain = false, width = 3;
+            plain = plain && ch != '.' && ch != 'F';
+            width = plain ? 1 : 3;
         }
         if (plain) buf_addc(b, (char)ch);
         else buf_printf(b, "=%02X", ch);
