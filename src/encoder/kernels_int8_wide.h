@@ -200,11 +200,14 @@ WIDE INLINE void expand_end(const struct kernels_matrix *m, float *value, uint8_
     const size_t      pitch = (size_t)kernels_int8_pitch(m->width);
     struct pivot_mask p;
     for (int r = 0; r < rows; r++, out += pitch, value += pitch) {
-        __m512 by, from, high = _mm512_setzero_ps();
+        __m512 by, from, high = _mm512_setzero_ps(), high1 = high;
         if (r == 0 || out_row[r].pivots != p.pivots) pivot_mask_set(&p, out_row[r].pivots, m->width);
         take_pivots(&p, value, &out_row[r]);
-        for (int i = 0; i < m->width; i += LANES)
+        for (int i = 0; i < m->width; i += 2 * LANES) {
             high = _mm512_max_ps(high, _mm512_maskz_loadu_ps(p.kept[i / LANES], value + i));
+            high1 = _mm512_max_ps(high1, _mm512_maskz_loadu_ps(p.kept[i / LANES + 1], value + i + LANES));
+        }
+        high = _mm512_max_ps(high, high1);
         span_of(&out_row[r], KERNELS_INT8_GELU_ZERO, _mm512_reduce_max_ps(high), &by, &from);
         for (int i = 0; i < m->width; i += 2 * LANES) {
             store_u8(out + i, _mm512_maskz_loadu_ps(p.kept[i / LANES], value + i), by, from);
