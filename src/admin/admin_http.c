@@ -14,6 +14,7 @@
 #include "base/assets.h"
 #include "base/clock.h"
 #include "base/metric.h"
+#include "base/right.h"
 #include "base/version.h"
 #include "coaching/coaching.h"
 #include "encoder/encoder.h"
@@ -215,19 +216,6 @@ static enum err get_metrics(struct req *r)
 
 /* ---- who am I ---- */
 
-static void put_rights(struct json_out *j, unsigned rights)
-{
-    static const struct {
-        unsigned    bit;
-        const char *name;
-    } names[] = { { RIGHT_ASK, "ask" },     { RIGHT_READ, "read" },     { RIGHT_WRITE, "write" },
-                  { RIGHT_ADMIN, "admin" }, { RIGHT_ACT_AS, "act_as" } };
-    json_begin_array(j, "rights");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (rights & names[i].bit) json_put_text(j, NULL, names[i].name);
-    json_end(j);
-}
-
 /* The demo's manifest suggests first questions; another creator's page suggests none. */
 static void put_questions(struct call *c, struct json_out *j)
 {
@@ -251,8 +239,8 @@ static enum err get_me(struct req *r)
     json_begin_object(j, NULL);
     json_put_text(j, "creator_id", c->creator_id);
     json_put_text(j, "user_id", c->user_id);
-    json_put_text(j, "role", c->rights & RIGHT_ADMIN ? "owner" : c->rights & RIGHT_ACT_AS ? "service" : "user");
-    put_rights(j, c->rights);
+    json_put_text(j, "role", c->role);
+    rights_put(j, "rights", c->rights);
     if (has_coach) {
         json_begin_object(j, "coach");
         json_put_text(j, "id", coach.id);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/right.h"
 #include "http/exchange.h"
 
 static const char error_schema[] =
@@ -19,12 +20,6 @@ static const char openai_error_schema[] =
     "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
     "\"required\":[\"message\",\"type\",\"param\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
     "\"type\":{\"type\":\"string\"},\"param\":{\"type\":[\"string\",\"null\"]},\"code\":{\"type\":[\"string\",\"null\"]}}}}}";
-
-static const struct {
-    unsigned    bit;
-    const char *word;
-} right_words[] = { { RIGHT_PUBLIC, "public" }, { RIGHT_ASK, "ask" }, { RIGHT_READ, "read" }, { RIGHT_WRITE, "write" },
-                    { RIGHT_ADMIN, "admin" }, { RIGHT_ACT_AS, "act_as" } };
 
 /* "{rest...}" is "{rest}" there; false when another row of the same path came before and has written it. */
 static void path_text(const char *path, char *out, size_t max)
@@ -151,8 +146,8 @@ static void put_operation(struct json_out *j, const struct route *r)
     json_end(j);
     json_end(j);
     json_begin_array(j, "x-rights");
-    for (size_t i = 0; i < sizeof right_words / sizeof right_words[0]; i++)
-        if (r->rights & right_words[i].bit) json_put_text(j, NULL, right_words[i].word);
+    for (unsigned bit = RIGHT_PUBLIC; right_word(bit); bit <<= 1)
+        if (r->rights & bit) json_put_text(j, NULL, right_word(bit));
     json_end(j);
     json_end(j);
 }
