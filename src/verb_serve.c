@@ -13,6 +13,7 @@
 #include "accounts/limit.h"
 #include "accounts/mail.h"
 #include "accounts/person_seen.h"
+#include "accounts/session.h"
 #include "admin/admin.h"
 #include "base/clock.h"
 #include "base/fetch.h"
@@ -126,6 +127,10 @@ static void *janitor_run(void *arg)
         if (janitor.stop) break;
         pthread_mutex_unlock(&janitor.lock);
         kv_sweep();
+        struct call c;
+        call_init(&c);
+        session_sweep(&c);
+        call_dispose(&c);
         malloc_trim(0);
         pthread_mutex_lock(&janitor.lock);
     }
@@ -221,7 +226,7 @@ static enum err serve(struct call *c, const struct verb_args *a, int64_t begun_m
         /* Addresses and workers: from the settings. */
         struct http_conf conf = {
             .tables = all_routes,
-            .authenticate = token_authenticate,
+            .authenticate = authenticate,
             .limit = limit_check,
             .limit_outcome = limit_outcome,
             .seen = person_seen,

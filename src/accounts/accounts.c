@@ -1,4 +1,4 @@
-/* Who may come in: the signing key, the one-time set-up link, and the rule which user a caller may speak for.
+/* Who may come in: the instance's secret, the one-time set-up link, and the rule which user a caller may speak for.
  * The key is made once and kept in the data folder unless JWT_SECRET_KEY gives it (FIT-036). Nobody becomes owner by being
  * first: without the link's secret there is no way in, and used links stay used. */
 /* SPDX-License-Identifier: MIT */
@@ -12,18 +12,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "accounts/access_change.h"
 #include "accounts/accounts_store.h"
-#include "accounts/token.h"
+#include "accounts/issuer.h"
+#include "accounts/signing.h"
+#include "accounts/token_cache.h"
 #include "base/id.h"
 #include "store/store.h"
 
 #define KEY_RANDOM_BYTES 32
 
 const struct setting accounts_settings[] = {
-    { "JWT_SECRET_KEY", NULL, "secret that signs tokens, at least 32 bytes; made and kept in the data folder when unset",
-      SETTING_SECRET, 0, 0 },
-    { "JWT_ALGORITHM", "HS256", "the only one accepted", 0, 0, 0 },
-    { "JWT_EXPIRATION_HOURS", "24", "hours a token lives, 1 to 8760", SETTING_INT, 1, 8760 },
+    { "JWT_SECRET_KEY", NULL, "the instance's secret, at least 32 bytes; made and kept in the data folder when unset", SETTING_SECRET, 0, 0 },
+    { "JWT_SECRET", NULL, "another name of JWT_SECRET_KEY", SETTING_SECRET, 0, 0 },
+    { "JWT_ALGORITHM", "HS256", "of tokens that an outside backend signs with the shared secret; no other is accepted", 0, 0, 0 },
+    { "JWT_EXPIRATION_HOURS", "24", "hours a token of `chiron token` lives, 1 to 8760", SETTING_INT, 1, 8760 },
+    { "JWT_PRIVATE_KEY", NULL, "RSA key in PEM that signs our tokens; unset: made, kept sealed and rotated here", SETTING_SECRET, 0, 0 },
+    { "JWT_PUBLIC_KEY", NULL, "its public half, to be sure; unset: taken from it", SETTING_SECRET, 0, 0 },
+    { "TOKEN_ISSUER", "chiron", "the iss claim of our tokens", 0, 0, 0 },
+    { "FIT_JWT_SECRET_KEY", NULL, "secret shared with an outside backend, at least 32 bytes; unset: JWT_SECRET_KEY", SETTING_SECRET, 0, 0 },
+    { "FIT_JWT_ISSUER", NULL, "iss claims its tokens may carry, with commas between; they may have none", 0, 0, 0 },
     { NULL, NULL, NULL, 0, 0, 0 },
 };
 
@@ -71,19 +79,29 @@ static enum err key_make(struct call *c, const char *path)
     return OK;
 }
 
-enum err accounts_open(struct call *c)
+/* JWT_SECRET is the name of CRE-067; both given must be the same. */
+static enum err secret_given(struct call *c, const char **out)
 {
-    if (sodium_init() < 0) return fail(c, ERR_INTERNAL, "libsodium does not start");
-    const char *alg = conf_text("JWT_ALGORITHM");
-    if (!alg || strcmp(alg, "HS256"))
-        return fail_field(c, "JWT_ALGORITHM", "JWT_ALGORITHM is \"%.40s\"; only HS256 is accepted", alg ? alg : "");
-    const char *given = conf_text("JWT_SECRET_KEY");
-    if (given && *given) return token_key_set(c, given, strlen(given));
+    const char *key = conf_text("JWT_SECRET_KEY"), *other = conf_text("JWT_SECRET");
+    bool        has_key = key && *key, has_other = other && *other;
+    if (has_key && has_other && strcmp(key, other))
+        return fail_field(c, "JWT_SECRET", "JWT_SECRET and JWT_SECRET_KEY are two names of one secret, but differ");
+    if (has_other && strlen(other) < TOKEN_KEY_MIN_BYTES)
+        return fail_field(c, "JWT_SECRET", "JWT_SECRET has %zu bytes; at least %d are needed", strlen(other), TOKEN_KEY_MIN_BYTES);
+    *out = has_key ? key : has_other ? other : NULL;
+    return OK;
+}
 
+static enum err secret_open(struct call *c)
+{
+    const char *given = NULL;
+    enum err    e = secret_given(c, &given);
+    if (e) return e;
+    if (given) return token_key_set(c, given, strlen(given));
     const char *path = arena_printf(&c->mem, "%s/jwt.key", store_dir());
     char        key[TOKEN_KEY_MAX_BYTES];
     size_t      n = 0;
-    enum err    e = key_read(c, path, key, sizeof key, &n);
+    e = key_read(c, path, key, sizeof key, &n);
     if (e == ERR_NOT_FOUND) {
         e = key_make(c, path);
         if (!e) e = key_read(c, path, key, sizeof key, &n);
@@ -94,9 +112,30 @@ enum err accounts_open(struct call *c)
     return e;
 }
 
+enum err accounts_open(struct call *c)
+{
+    if (sodium_init() < 0) return fail(c, ERR_INTERNAL, "libsodium does not start");
+    const char *alg = conf_text("JWT_ALGORITHM");
+    if (!alg || strcmp(alg, "HS256"))
+        return fail_field(c, "JWT_ALGORITHM", "JWT_ALGORITHM is \"%.40s\"; only HS256 is accepted", alg ? alg : "");
+    enum err e = secret_open(c);
+    if (!e) e = signing_open(c);
+    if (!e) e = issuers_open(c);
+    if (e) {
+        accounts_close();
+        return e;
+    }
+    token_cache_open();
+    return OK;
+}
+
 void accounts_close(void)
 {
+    token_cache_close();
+    issuers_close();
+    signing_close();
     token_key_wipe();
+    access_change_forget();
 }
 
 enum err setup_secret(struct call *c, const char **out)

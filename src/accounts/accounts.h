@@ -1,6 +1,5 @@
-/* accounts/accounts.h — who is calling. First form: HS256 bearer tokens by shared secret, and one set-up link.
- * Claims: sub (user id), creator (creator id, absent for outside issuers), role (owner | service | user; absent: user),
- * exp, iat, iss. The algorithm is fixed per issuer; "none" and any other are refused.                          */
+/* accounts/accounts.h — who is calling. Our own tokens are RS256 with the claims iss, aud, sub (account or user id), creator_id, roles,
+ * sid, jti, iat, exp; tokens of trusted issuers and API keys beside them. One algorithm per issuer; any other is refused.  */
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_ACCOUNTS_ACCOUNTS_H
 #define CHIRON_ACCOUNTS_ACCOUNTS_H
@@ -8,15 +7,21 @@
 #include "base/call.h"
 #include "base/conf.h"
 
-extern const struct setting accounts_settings[];   /* JWT_SECRET_KEY, JWT_ALGORITHM, JWT_EXPIRATION_HOURS */
+extern const struct setting accounts_settings[];   /* JWT_…, TOKEN_ISSUER, FIT_JWT_… */
 
-/* Reads JWT_SECRET_KEY, or makes and keeps a secret in the data folder (0600). After store_open. ERR_INVALID: < 32 bytes. */
+/* Reads JWT_SECRET_KEY, or makes and keeps a secret in the data folder (0600); reads or makes the signing keys; reads the
+ * trusted issuers. After store_open. ERR_INVALID: a secret of < 32 bytes (CRE-067), or a setting that cannot be read. */
 MUST_CHECK enum err accounts_open(struct call *c);
 void accounts_close(void);
-/* A token in c->mem. user NULL: none; role "owner", "service" or "user"; hours 0: the setting. */
+/* A token in c->mem that belongs to no session, for the command line: it ends when its time is over, or with its signing key. user
+ * NULL: none; role: a built-in one or the creator's; hours 0: the setting. */
 MUST_CHECK enum err token_make(struct call *c, const char *creator, const char *user, const char *role, int hours, const char **out);
-/* For http: fills rights, user_id, creator_id. */
-MUST_CHECK enum err token_authenticate(struct call *c, const struct credential *cred);
+/* For http: who the credential is of and what they may do, as of now. Fills rights, role and all ids of c. ERR_UNAUTHENTICATED: not
+ * good, with the same words for all but an honest expiry. ERR_FORBIDDEN: as_user without RIGHT_ACT_AS. No credential is no
+ * error. */
+MUST_CHECK enum err authenticate(struct call *c, const struct credential *cred);
+/* The same at a given time, unix ms, so that ends can be tested. */
+MUST_CHECK enum err authenticate_at(struct call *c, const struct credential *cred, int64_t now_ms);
 /* The one-time set-up secret printed at first start: NULL when it was used. Exchanged once for an owner token. */
 MUST_CHECK enum err setup_secret(struct call *c, const char **out);
 /* Spends it: an owner token of creator (made when missing) in c->mem. ERR_UNAUTHENTICATED: wrong, or used already. */

@@ -10,6 +10,7 @@
 #define SESSION_ACCESS_SECONDS  900        /* CRE-010 */
 #define SESSION_REFRESH_SECONDS 2592000    /* CRE-010 */
 #define SESSION_ACCESS_MAX      86400      /* for a creator's own backend that asks for longer */
+#define SESSION_KEPT_SECONDS    2592000    /* an ended one, for those who look into what happened */
 
 struct session_who {
     const char *kind;            /* "member" (account_id), "user", "visitor" (user_id) */
@@ -27,7 +28,8 @@ struct session_tokens {          /* in c->mem */
 };
 MUST_CHECK enum err session_begin(struct call *c, const struct session_who *who, struct session_tokens *out);
 /* The next pair of the family. creator_id: another creator the account is a member of, NULL: the same. ERR_UNAUTHENTICATED: not
- * a refresh token of ours, expired, of an ended family, or used before, which ends its family. */
+ * a refresh token of ours, expired, of an ended family, or used before, which ends its family. ERR_NOT_FOUND: not a member of that
+ * creator; the token stays good. */
 MUST_CHECK enum err session_refresh(struct call *c, const char *refresh, const char *creator_id, struct session_tokens *out);
 /* Ends one session. Ended or missing already is no error. why: static words for people. */
 MUST_CHECK enum err session_end(struct call *c, const char *session_id, const char *why);
@@ -36,6 +38,19 @@ MUST_CHECK enum err session_end_account(struct call *c, const char *account_id, 
 MUST_CHECK enum err session_end_user(struct call *c, const char *creator_id, const char *user_id, const char *why, int *n_out);
 /* Ends all of a creator, for its erasure. */
 MUST_CHECK enum err session_end_creator(struct call *c, const char *creator_id, const char *why, int *n_out);
+
+/* Open sessions, the last used first, of an account or of a user of a creator; at most 200, texts in c->mem, "" when not known. */
+struct session_seen {
+    const char *id, *kind, *creator_id;
+    const char *address, *agent;     /* "203.0.113.0/24", "Firefox on Linux" */
+    int64_t     created_ms, used_ms, expires_ms;   /* unix */
+};
+MUST_CHECK enum err session_list(struct call *c, const char *account_id, const char *creator_id, const char *user_id,
+                                 struct session_seen **out, int *n_out);
+/* Ends one of the caller's own (c->account_id, else c->creator_id and c->user_id). ERR_NOT_FOUND: not theirs, or not there. */
+MUST_CHECK enum err session_end_own(struct call *c, const char *session_id, const char *why);
+/* Removes what ended SESSION_KEPT_SECONDS ago and notes when keys were used. The janitor calls it once a minute. */
+void session_sweep(struct call *c);
 
 /* After any change of accounts.db that can make a known token or key mean something else (a role, a membership, a key, an ended
  * session): what this process remembers of credentials is looked at again at once, other processes follow within a second. */

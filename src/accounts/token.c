@@ -1,104 +1,79 @@
-/* Bearer tokens, HS256 only. The algorithm is decided here and never by the token: the header's "alg" is compared and the
- * signature checked before a claim is read, so "none", RS256 with our secret as its public key, and every other algorithm
- * end the same way. A token must end: without "exp" it lives JWT_EXPIRATION_HOURS from its "iat", without both it is refused.
- * It refuses to say which of its checks a forged token failed: only an honest, expired token hears that it expired. */
+/* Bearer tokens: our own, RS256 with a kept key, and those of trusted issuers. Who issued it is read first, from a text nobody
+ * has vouched for yet; that decides the one algorithm and the keys, then the signature is checked, and only then does a claim
+ * count. "none", HS256 over our public key, a key of another issuer and every other mixture end the same way. It refuses to say
+ * which of its checks a forged token failed; what is rightly signed hears that it has expired, or that a clock is wrong. */
 /* SPDX-License-Identifier: MIT */
 #include "accounts/token.h"
 
-#include <assert.h>
-#include <jwt.h>
-#include <sodium.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "accounts/accounts.h"
+#include "accounts/issuer.h"
+#include "accounts/role.h"
+#include "accounts/session.h"
+#include "accounts/signing.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
 
-static struct {
-    unsigned char bytes[TOKEN_KEY_MAX_BYTES];
-    size_t        len;             /* 0: not set */
-} signing;
+enum { JTI_BYTES = 16, PAYLOAD_MAX = 4096 };
 
-static const struct role {
-    const char *name;
-    unsigned    rights;
-} roles[] = {
-    { "owner", RIGHT_PUBLIC | RIGHT_ASK | RIGHT_READ | RIGHT_WRITE | RIGHT_ADMIN | RIGHT_ACT_AS },
-    { "service", RIGHT_PUBLIC | RIGHT_ASK | RIGHT_READ | RIGHT_WRITE | RIGHT_ACT_AS },
-    { "user", RIGHT_PUBLIC | RIGHT_ASK },
-};
-
-static const struct role *role_find(const char *name)
+enum err token_refuse(struct call *c)
 {
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (!strcmp(roles[i].name, name)) return &roles[i];
-    return NULL;
+    return fail(c, ERR_UNAUTHENTICATED, "the token is not valid");
 }
 
-enum err token_key_set(struct call *c, const char *key, size_t n)
-{
-    if (n < TOKEN_KEY_MIN_BYTES || n > TOKEN_KEY_MAX_BYTES)
-        return fail_field(c, "JWT_SECRET_KEY", "JWT_SECRET_KEY has %zu bytes; %d to %d are needed", n, TOKEN_KEY_MIN_BYTES,
-                          TOKEN_KEY_MAX_BYTES);
-    memcpy(signing.bytes, key, n);
-    signing.len = n;
-    return OK;
-}
+/* ---- making ---- */
 
-void token_key_wipe(void)
+enum err token_sign(struct call *c, enum token_use use, const struct token_facts *f, const char **out)
 {
-    sodium_memzero(&signing, sizeof signing);
-}
-
-const char *token_derive(struct call *c, const char *purpose, const char *text)
-{
-    assert(signing.len);
-    unsigned char key[crypto_auth_hmacsha256_BYTES], mac[crypto_auth_hmacsha256_BYTES];
-    crypto_auth_hmacsha256_state st;
-    crypto_auth_hmacsha256_init(&st, signing.bytes, signing.len);
-    crypto_auth_hmacsha256_update(&st, (const unsigned char *)purpose, strlen(purpose));
-    crypto_auth_hmacsha256_final(&st, key);
-    crypto_auth_hmacsha256_init(&st, key, sizeof key);
-    crypto_auth_hmacsha256_update(&st, (const unsigned char *)text, strlen(text));
-    crypto_auth_hmacsha256_final(&st, mac);
-    size_t n = sodium_base64_encoded_len(sizeof mac, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    char  *out = arena_alloc(&c->mem, n);
-    sodium_bin2base64(out, n, mac, sizeof mac, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    sodium_memzero(key, sizeof key);
-    return out;
+    unsigned char   jti[JTI_BYTES];
+    struct buf      b;
+    struct json_out j;
+    int64_t         iat = f->iat ? f->iat : clock_unix_ms() / 1000;
+    id_random(jti, sizeof jti);
+    buf_init(&b, PAYLOAD_MAX);
+    json_out_init(&j, &b);
+    json_begin_object(&j, NULL);
+    json_put_text(&j, "iss", conf_text("TOKEN_ISSUER"));
+    json_put_text(&j, "aud", TOKEN_AUDIENCE);
+    if (f->sub) json_put_text(&j, "sub", f->sub);
+    if (f->creator && *f->creator) json_put_text(&j, "creator_id", f->creator);
+    if (use == TOKEN_ACCESS) {
+        json_begin_array(&j, "roles");
+        if (f->role && *f->role) json_put_text(&j, NULL, f->role);
+        json_end(&j);
+    }
+    if (f->sid) json_put_text(&j, "sid", f->sid);
+    if (use == TOKEN_REFRESH) json_put_int(&j, "n", f->number);
+    json_put_text(&j, "jti", token_text_base64(c, jti, sizeof jti));
+    json_put_int(&j, "iat", iat);
+    json_put_int(&j, "exp", f->exp ? f->exp : iat + (use == TOKEN_ACCESS ? SESSION_ACCESS_SECONDS : SESSION_REFRESH_SECONDS));
+    json_end(&j);
+    enum err e = b.failed ? fail(c, ERR_INTERNAL, "the claims of a token are too large") : OK;
+    if (!e) e = signing_compact(c, use == TOKEN_ACCESS ? "at+jwt" : "refresh+jwt", b.data, b.len, out);
+    buf_dispose(&b);
+    return e;
 }
 
 enum err token_make(struct call *c, const char *creator, const char *user, const char *role, int hours, const char **out)
 {
-    assert(signing.len);
+    unsigned rights = 0;
     if (!creator || !id_valid(creator)) return fail_field(c, "creator", "\"%.60s\" is not a creator id", creator ? creator : "");
     if (user && !id_valid(user)) return fail_field(c, "user", "\"%.60s\" is not a user id", user);
-    if (!role_find(role)) return fail_field(c, "role", "role is owner, service or user, not \"%.40s\"", role);
-    if (!user && !strcmp(role, "user")) return fail_field(c, "user", "a token of role user needs a user id");
+    enum err e = role_rights(c, creator, role, &rights);
+    if (e == ERR_NOT_FOUND) return fail_field(c, "role", "there is no role \"%.40s\"", role);
+    if (e) return e;
+    if (!user && (!strcmp(role, "user") || !strcmp(role, "visitor")))
+        return fail_field(c, "user", "a token of role %s needs a user id", role);
     int64_t now = clock_unix_ms() / 1000;
     if (hours <= 0) hours = (int)conf_int("JWT_EXPIRATION_HOURS");
-
-    jwt_t   *t = NULL;
-    char    *text = NULL;
-    enum err e = OK;
-    int      bad = jwt_new(&t);
-    if (!bad) bad = jwt_set_alg(t, JWT_ALG_HS256, signing.bytes, (int)signing.len);
-    if (!bad && user) bad = jwt_add_grant(t, "sub", user);
-    if (!bad) bad = jwt_add_grant(t, "creator", creator);
-    if (!bad) bad = jwt_add_grant(t, "role", role);
-    if (!bad) bad = jwt_add_grant(t, "iss", "chiron");
-    if (!bad) bad = jwt_add_grant_int(t, "iat", now);
-    if (!bad) bad = jwt_add_grant_int(t, "exp", now + (int64_t)hours * 3600);
-    if (!bad) text = jwt_encode_str(t);
-    if (text) *out = arena_strdup(&c->mem, text);
-    else e = fail(c, ERR_INTERNAL, "could not sign a token");
-    free(text);
-    jwt_free(t);
-    return e;
+    return token_sign(c, TOKEN_ACCESS,
+                      &(struct token_facts){ .sub = user, .creator = creator, .role = role, .iat = now, .exp = now + (int64_t)hours * 3600 }, out);
 }
+
+/* ---- reading ---- */
 
 /* A claim that is a time: whole seconds, or a fraction as some issuers write it. */
 static bool claim_time(const json_t *claims, const char *name, int64_t *out, bool *wrong)
@@ -114,86 +89,98 @@ static bool claim_time(const json_t *claims, const char *name, int64_t *out, boo
     return true;
 }
 
-static enum err claims_check(struct call *c, const json_t *claims, int64_t now)
+/* A text of 1..max bytes, copied; NULL in *out when it is absent. false: it is something else. */
+static bool claim_text(struct call *c, const json_t *claims, const char *name, size_t max, const char **out)
+{
+    const json_t *v = json_object_get(claims, name);
+    *out = NULL;
+    if (!v) return true;
+    if (!json_is_string(v) || !json_string_length(v) || json_string_length(v) > max) return false;
+    *out = arena_strdup(&c->mem, json_string_value(v));
+    return true;
+}
+
+static enum err times_check(struct call *c, const json_t *claims, int64_t now, bool expiry_by_iat, struct token_facts *f)
 {
     bool    wrong = false;
     int64_t exp = 0, iat = 0, nbf = 0;
     bool    has_exp = claim_time(claims, "exp", &exp, &wrong);
     bool    has_iat = claim_time(claims, "iat", &iat, &wrong);
     bool    has_nbf = claim_time(claims, "nbf", &nbf, &wrong);
-    if (wrong) return fail(c, ERR_UNAUTHENTICATED, "the token's times are not numbers");
-    if (!has_exp && !has_iat) return fail(c, ERR_UNAUTHENTICATED, "the token has no expiry");
+    if (wrong || (!has_exp && !(has_iat && expiry_by_iat))) return token_refuse(c);
     if (!has_exp) exp = iat + conf_int("JWT_EXPIRATION_HOURS") * 3600;
     if (now >= exp + TOKEN_SKEW_SECONDS) return fail(c, ERR_UNAUTHENTICATED, "the token has expired");
-    if (has_nbf && now + TOKEN_SKEW_SECONDS < nbf) return fail(c, ERR_UNAUTHENTICATED, "the token is not valid yet");
-    if (has_iat && now + TOKEN_SKEW_SECONDS < iat) return fail(c, ERR_UNAUTHENTICATED, "the token is from the future");
-
-    const json_t *named = json_object_get(claims, "role");
-    if (named && !json_is_string(named)) return fail(c, ERR_UNAUTHENTICATED, "the token's role is not known");
-    const struct role *role = role_find(named ? json_string_value(named) : "user");
-    if (!role) return fail(c, ERR_UNAUTHENTICATED, "the token's role is not known");
-    const json_t *sub = json_object_get(claims, "sub"), *creator = json_object_get(claims, "creator");
-    if (sub ? !json_is_string(sub) || !id_valid(json_string_value(sub)) : !strcmp(role->name, "user"))
-        return fail(c, ERR_UNAUTHENTICATED, "the token names no valid user");
-    if (creator && (!json_is_string(creator) || !id_valid(json_string_value(creator))))
-        return fail(c, ERR_UNAUTHENTICATED, "the token names no valid creator");
-
-    /* id_valid bounds both by LIMIT_ID_BYTES, the size of these arrays. */
-    memset(c->user_id, 0, sizeof c->user_id);
-    memset(c->creator_id, 0, sizeof c->creator_id);
-    if (sub) memcpy(c->user_id, json_string_value(sub), json_string_length(sub));
-    if (creator) memcpy(c->creator_id, json_string_value(creator), json_string_length(creator));
-    c->rights = role->rights;
+    int64_t from = iat > nbf ? iat : nbf;
+    if ((has_iat || has_nbf) && now + TOKEN_SKEW_SECONDS < from)
+        return fail(c, ERR_UNAUTHENTICATED, "the token is not valid yet: it begins %lld seconds from now; a clock is wrong, its issuer's or ours",
+                    (long long)(from - now));
+    f->iat = iat;
+    f->exp = exp;
     return OK;
 }
 
-/* The payload's JSON, from a token whose form and signature are right; NULL otherwise. */
-static json_t *claims_open(struct call *c, const char *token)
+/* The claim is the audience, or a list that holds it. */
+static bool audience_right(const json_t *claims, const char *want)
 {
-    jwt_t  *t = NULL;
-    json_t *claims = NULL;
-    char   *text = NULL;
-    if (jwt_decode(&t, token, signing.bytes, (int)signing.len)) return NULL;
-    if (jwt_get_alg(t) == JWT_ALG_HS256) text = jwt_get_grants_json(t, NULL);
-    if (text && json_parse(c, text, strlen(text), &claims)) {
-        call_forgive(c);
-        claims = NULL;
-    }
-    free(text);
-    jwt_free(t);
-    if (claims && !json_is_object(claims)) {
-        json_decref(claims);
-        claims = NULL;
-    }
-    return claims;
+    const json_t *aud = json_object_get(claims, "aud"), *one;
+    size_t        i;
+    if (json_is_string(aud)) return !strcmp(json_string_value(aud), want);
+    json_array_foreach(aud, i, one)
+        if (json_is_string(one) && !strcmp(json_string_value(one), want)) return true;
+    return false;
 }
 
-enum err token_check(struct call *c, const char *token, int64_t now_s)
+static enum err read_ours(struct call *c, const struct token_text *t, enum token_use use, int64_t now, struct token_facts *f)
 {
-    assert(signing.len);
-    size_t n = strlen(token);
-    /* Three base64url parts and nothing else: what the library would forgive (a missing signature, stray bytes) is refused. */
-    int dots = 0;
-    bool form = n <= TOKEN_MAX_BYTES && n >= 5 && token[0] != '.' && token[n - 1] != '.';
-    for (size_t i = 0; i < n && form; i++) {
-        char ch = token[i];
-        if (ch == '.') dots++;
-        else form = (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '_';
-    }
-    json_t *claims = form && dots == 2 ? claims_open(c, token) : NULL;
-    if (!claims) return fail(c, ERR_UNAUTHENTICATED, "the token is not valid");
-    enum err e = claims_check(c, claims, now_s);
-    json_decref(claims);
+    const char *type = use == TOKEN_ACCESS ? "at+jwt" : "refresh+jwt";
+    if (t->algorithm != TOKEN_RS256 || strcmp(t->type, type) || !signing_right(t)) return token_refuse(c);
+    enum err e = times_check(c, t->claims, now, false, f);
+    if (e) return e;
+    const json_t *roles = json_object_get(t->claims, "roles"), *number = json_object_get(t->claims, "n");
+    bool good = audience_right(t->claims, TOKEN_AUDIENCE) && claim_text(c, t->claims, "sub", LIMIT_ID_BYTES, &f->sub) &&
+                claim_text(c, t->claims, "creator_id", LIMIT_ID_BYTES, &f->creator) && claim_text(c, t->claims, "sid", ID_BYTES - 1, &f->sid) &&
+                claim_text(c, t->claims, "jti", 64, &f->jti);
+    if (use == TOKEN_REFRESH) good = good && f->sid && json_is_integer(number);
+    else good = good && json_is_array(roles) && json_array_size(roles) <= 1;
+    const json_t *role = json_array_get(roles, 0);
+    if (good && role) good = json_is_string(role) && json_string_length(role) <= LIMIT_ROLE_BYTES;
+    if (good) good = (!f->sub || id_valid(f->sub)) && (!f->creator || id_valid(f->creator));
+    if (!good) return token_refuse(c);
+    f->ours = true;
+    f->kid = t->kid;
+    f->role = role ? arena_strdup(&c->mem, json_string_value(role)) : NULL;
+    f->number = number ? json_integer_value(number) : 0;
+    return OK;
+}
+
+/* What an outside token claims to be is not read: its issuer's row says it. */
+static enum err read_outside(struct call *c, const struct token_text *t, const char *iss, int64_t now, struct token_facts *f)
+{
+    const struct issuer *i = issuer_find(iss);
+    const char          *type = !strncasecmp(t->type, "application/", 12) ? t->type + 12 : t->type;
+    if (!i || t->algorithm != i->algorithm || (*type && strcasecmp(type, "jwt") && strcasecmp(type, "at+jwt"))) return token_refuse(c);
+    if (!issuer_signed(c, i, t)) return token_refuse(c);
+    enum err e = times_check(c, t->claims, now, i->expiry_by_iat, f);
+    if (e) return e;
+    if (i->audience && !audience_right(t->claims, i->audience)) return token_refuse(c);
+    if (!claim_text(c, t->claims, i->user_claim, LIMIT_ID_BYTES, &f->sub) || !f->sub || !id_valid(f->sub)) return token_refuse(c);
+    f->creator = i->creator;
+    f->role = i->role;
+    return OK;
+}
+
+enum err token_verify(struct call *c, const char *text, enum token_use use, int64_t now_s, struct token_facts *out)
+{
+    struct token_text  t;
+    struct token_facts f = { 0 };
+    const char        *iss = NULL;
+    if (!token_text_read(c, text, &t)) return token_refuse(c);
+    enum err e = OK;
+    if (!claim_text(c, t.claims, "iss", LIMIT_TITLE_BYTES, &iss)) e = token_refuse(c);
+    else if (iss && !strcmp(iss, conf_text("TOKEN_ISSUER"))) e = read_ours(c, &t, use, now_s, &f);
+    else if (use == TOKEN_ACCESS) e = read_outside(c, &t, iss, now_s, &f);
+    else e = token_refuse(c);
+    json_decref(t.claims);
+    if (!e) *out = f;
     return e;
-}
-
-enum err token_authenticate(struct call *c, const struct credential *cred)
-{
-    const char *authorization = cred->authorization;
-    c->rights = RIGHT_PUBLIC;
-    if (!authorization) return OK;
-    if (strncasecmp(authorization, "Bearer ", 7)) return fail(c, ERR_UNAUTHENTICATED, "Authorization must be \"Bearer TOKEN\"");
-    const char *token = authorization + 7;
-    while (*token == ' ') token++;
-    return token_check(c, token, clock_unix_ms() / 1000);
 }
