@@ -83,7 +83,7 @@ function Begin({ onClose, onDone }: { onClose: () => void; onDone: (codes: strin
     });
   };
   return (
-    <Dialog title={w.account.totpOn} onClose={onClose}>
+    <Dialog title={w.account.totp} onClose={onClose}>
       <form onSubmit={submit}>
         {made ? (
           <>

@@ -6,11 +6,12 @@ import { explain, problemOf } from './parts.tsx';
 import { useWords } from './preferences.ts';
 
 export function Field({ label, problem, hint, ...input }: { label: string; problem?: string; hint?: ReactNode } & InputHTMLAttributes<HTMLInputElement>) {
-  const id = useId();
+  const made = useId();
+  const id = input.id ?? made;
   return (
     <div className="field">
       <label htmlFor={id}>{label}</label>
-      <input id={id} aria-invalid={Boolean(problem)} aria-describedby={problem ? `${id}-problem` : hint ? `${id}-hint` : undefined} {...input} />
+      <input {...input} id={id} aria-invalid={Boolean(problem)} aria-describedby={problem ? `${id}-problem` : hint ? `${id}-hint` : undefined} />
       {hint && !problem && <p id={`${id}-hint`} className="quiet small">{hint}</p>}
       {problem && <p id={`${id}-problem`} className="field-error" role="alert">{problem}</p>}
     </div>

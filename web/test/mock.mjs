@@ -109,7 +109,7 @@ async function api(req, res, url) {
   if (path === '/api/v1/demo/session') return json(res, 200, { token: 'mock', creator: 'demo', role });
   if (path === '/api/v1/setup') return (JSON.parse(await read(req)).secret === 'good' ? json(res, 200, { token: 'mock', creator: 'demo', role: 'owner' }) : fail(res, 401, 'this link was used', 'unauthorized'));
   if (req.headers.authorization !== 'Bearer mock') return fail(res, 401, 'a bearer token is needed', 'unauthorized');
-  if (path === '/api/v1/me') return json(res, 200, { creator_id: 'demo', user_id: role === 'owner' ? 'demo' : 'visitor_1', role, rights: role === 'owner' ? ['ask', 'read', 'write', 'admin'] : ['ask'], coach: { id: 'coach', name: 'Elena Marín', description: 'Strength for people who thought that training was for somebody else.', language: 'en', questions: { en: ['How many days a week should I train?', 'My knee hurts on stairs. Can I still squat?', 'How much protein do I need?', 'When should I add weight?'], es: ['¿Cuántos días por semana debo entrenar?'] } }, demo: true, version: '0.1.0' });
+  if (path === '/api/v1/me') return json(res, 200, { creator_id: 'demo', user_id: role === 'owner' ? 'demo' : 'visitor_1', role, rights: role === 'owner' ? allRights : ['ask', 'self'], coach: { id: 'coach', name: 'Elena Marín', description: 'Strength for people who thought that training was for somebody else.', language: 'en', questions: { en: ['How many days a week should I train?', 'My knee hurts on stairs. Can I still squat?', 'How much protein do I need?', 'When should I add weight?'], es: ['¿Cuántos días por semana debo entrenar?'] } }, demo: true, version: '0.1.0' });
   if (path === '/api/v1/coaching/ask') {
     const { question } = JSON.parse(await read(req));
     if (/fail/i.test(question)) return fail(res, 503, 'too many requests wait', 'busy');
@@ -171,9 +171,89 @@ async function api(req, res, url) {
   return fail(res, 404, 'no such route', 'not_found');
 }
 
+// ---- accounts: enough to look at every view; one account, e-mail any, password "password" is wrong, "totp@…" wants a code ----
+const allRights = ['ask', 'documents:read', 'documents:write', 'settings:write', 'users:act_as', 'self', 'users:write', 'members:write', 'keys:write', 'audit:read', 'privacy:write', 'limits:write', 'creator:own'];
+const iso = (days = 0) => new Date(Date.now() + days * 86_400_000).toISOString();
+const account = { id: 'acc_1', email: 'elena@example.com', email_verified: false, full_name: 'Elena Marín', totp: false, created_at: iso(-40) };
+const creators = [{ creator_id: 'demo', name: 'Steady Strength', role: 'owner' }, { creator_id: 'club', name: 'Runners’ Club', role: 'editor' }];
+const signedIn = () => ({ access_token: 'mock', token_type: 'bearer', expires_in: 900, refresh_expires_in: 2592000, session_id: 'ses_1', account, creator_id: 'demo', role: 'owner', creators });
+const members = [{ account_id: 'acc_1', email: account.email, full_name: account.full_name, role: 'owner', created_at: iso(-40), seen_at: iso() }, { account_id: 'acc_2', email: 'tomas@example.com', full_name: 'Tomás Oliveira-Fernández de la Vega', role: 'front-desk', created_at: iso(-9), seen_at: null }];
+const invitations = [{ id: 'inv_1', email: 'new.colleague@a-long-domain-name.example', role: 'editor', created_at: iso(-1), expires_at: iso(6) }];
+const roles = [...['owner', 'admin', 'editor', 'analyst'].map((name, i) => ({ name, permissions: allRights.slice(0, 13 - 3 * i), built_in: true })), { name: 'front-desk', permissions: ['ask', 'users:write'], built_in: false }];
+const keys = [{ id: 'key_1', name: 'Booking site', prefix: 'chk_a1b2c3', scopes: ['ask', 'users:act_as'], created_at: iso(-30), expires_at: iso(60), last_used_at: iso(-1), state: 'active' }, { id: 'key_2', name: 'Old script', prefix: 'chk_zzzzzz', scopes: ['ask'], created_at: iso(-300), expires_at: null, last_used_at: null, state: 'revoked' }];
+const users = Array.from({ length: 60 }, (_, i) => ({ id: `user_${i}`, kind: ['visitor', 'email', 'external'][i % 3], email: i % 3 === 1 ? `person${i}@example.com` : null, name: i % 3 ? `Person ${i}` : '', plan: i % 7 ? 'free' : 'premium', attributes: {}, created_at: iso(-i), seen_at: iso(-i / 2) }));
+const entries = Array.from({ length: 80 }, (_, i) => ({ seq: 80 - i, at: iso(-i / 3), actor_kind: 'account', actor: 'acc_1', actor_name: 'Elena Marín', action: ['document.delete', 'account.login', 'key.create', 'privacy.erase'][i % 4], target: i % 2 ? 'doc_17' : '', outcome: i % 9 === 4 ? 'refused' : 'done', address: '192.0.2.0/24', request_id: 'req', details: i % 3 ? {} : { chunks: 12 } }));
+const retention = { turns_days: 365, feedback_days: null, visitors_days: 30, sessions_days: 30, audit_days: 730, jobs_days: null };
+let creator = { id: 'demo', name: 'Steady Strength', settings: { anonymous: true, email_users: false } };
+let inside = false;
+
+async function accounts(req, res, url) {
+  const path = url.pathname;
+  const at = `${req.method} ${path}`;
+  const body = ['POST', 'PUT', 'PATCH', 'DELETE'].includes(req.method) ? JSON.parse((await read(req)).toString() || '{}') : {};
+  const none = () => { res.writeHead(204); res.end(); };
+  if (at === 'GET /api/v1/auth/providers') return json(res, 200, { password: true, signup: true, mail: true, anonymous: true, oidc: [{ id: 'club', name: 'Club ID' }] });
+  if (at === 'POST /api/v1/auth/login') {
+    if (body.password === 'password') return fail(res, 401, 'e-mail or password is wrong', 'unauthenticated');
+    if (/^totp@/.test(body.email) && !body.totp && !body.recovery_code) return fail(res, 401, 'a code is needed', 'totp_required');
+    if (body.totp === '000000') return fail(res, 401, 'this code is wrong', 'unauthenticated');
+    inside = true;
+    return json(res, 200, signedIn());
+  }
+  if (at === 'POST /api/v1/auth/register' || (at === 'POST /api/v1/setup' && body.email)) {
+    if (/taken/.test(body.email)) return fail(res, 409, 'this e-mail has an account', 'conflict');
+    inside = true;
+    return json(res, 201, signedIn());
+  }
+  if (at === 'POST /api/v1/setup') return json(res, 200, { token: 'mock', creator: 'demo', role: 'owner' });
+  if (at === 'POST /api/v1/auth/refresh') return inside ? json(res, 200, signedIn()) : fail(res, 401, 'sign in again', 'unauthenticated');
+  if (at === 'POST /api/v1/auth/logout') { inside = false; return none(); }
+  if (at === 'POST /api/v1/auth/link') return json(res, 202, { sent: true });
+  if (at === 'POST /api/v1/auth/link/redeem') {
+    if (body.token === 'used') return fail(res, 401, 'this link was used', 'unauthenticated');
+    if (body.token === 'password' && !body.password) { res.writeHead(422, { 'Content-Type': 'application/json' }); return res.end(JSON.stringify({ error: 'password is needed', code: 'invalid', request_id: 'r', details: { field: 'password' } })); }
+    if (body.token === 'verify' || body.token === 'password') return none();
+    inside = true;
+    return json(res, 200, signedIn());
+  }
+  if (at === 'GET /api/v1/auth/me') return inside ? json(res, 200, { ...account, creators, creator_id: 'demo', role: 'owner', rights: allRights, session_id: 'ses_1' }) : fail(res, 403, 'this needs an account', 'forbidden');
+  if (at === 'PATCH /api/v1/auth/me') return json(res, 200, Object.assign(account, body));
+  if (at === 'DELETE /api/v1/auth/me') { inside = false; return json(res, 200, { tables: [] }); }
+  if (at === 'POST /api/v1/auth/password') return body.current_password === 'wrong' ? fail(res, 403, 'the present password is wrong', 'forbidden') : none();
+  if (at === 'POST /api/v1/auth/totp') return json(res, 200, { secret: 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP', uri: 'otpauth://totp/Chiron:elena%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Chiron' });
+  if (at === 'POST /api/v1/auth/totp/confirm') { account.totp = true; return json(res, 200, { recovery_codes: Array.from({ length: 10 }, (_, i) => `abcd-${1000 + i}-wxyz`) }); }
+  if (at === 'DELETE /api/v1/auth/totp') { account.totp = false; return none(); }
+  if (at === 'GET /api/v1/auth/sessions') return json(res, 200, { sessions: [{ id: 'ses_1', kind: 'member', creator_id: 'demo', address: '192.0.2.0/24', agent: 'Firefox on Linux', created_at: iso(-1), used_at: iso(), expires_at: iso(29), current: true }, { id: 'ses_2', kind: 'member', creator_id: 'demo', address: '2001:db8:7::/48', agent: 'Safari on iPhone', created_at: iso(-3), used_at: iso(-2), expires_at: iso(27), current: false }] });
+  if (path.startsWith('/api/v1/auth/sessions/')) return none();
+  if (at === 'GET /api/v1/members') return json(res, 200, { members, invitations });
+  if (at === 'POST /api/v1/members') return json(res, 201, { invited: true, link: 'http://127.0.0.1:8000/#/link=Zm9vYmFy', expires_at: iso(7) });
+  if (at === 'GET /api/v1/roles') return json(res, 200, { roles, permissions: allRights.map((name) => ({ name, about: name })) });
+  if (at === 'GET /api/v1/keys') return json(res, 200, { keys });
+  if (path.startsWith('/api/v1/keys') && req.method === 'POST') return json(res, 201, { ...keys[0], key: 'chk_a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6q7r8s9t0u1v' });
+  if (at === 'GET /api/v1/users') {
+    const q = url.searchParams.get('q') ?? '';
+    const found = users.filter((one) => `${one.id} ${one.name} ${one.email}`.includes(q));
+    const offset = Number(url.searchParams.get('offset') ?? 0);
+    return json(res, 200, { users: found.slice(offset, offset + 50), total: found.length });
+  }
+  if (at === 'GET /api/v1/audit') {
+    const before = Number(url.searchParams.get('before') ?? 1e9);
+    const found = entries.filter((one) => one.seq < before && one.action.includes(url.searchParams.get('q') ?? '')).slice(0, 50);
+    return json(res, 200, { entries: found, next: found.length === 50 ? found.at(-1).seq : null });
+  }
+  if (at === 'GET /api/v1/audit/verify') return json(res, 200, { entries: 80, whole: true, first_broken: null, head: 'x' });
+  if (path === '/api/v1/privacy/retention') return json(res, 200, req.method === 'PUT' ? Object.assign(retention, body) : retention);
+  if (at === 'POST /api/v1/privacy/retention/run') return json(res, 200, { removed: { turn: 12, session: 3, person: 0 } });
+  if (at === 'GET /api/v1/limits') return json(res, 200, { limits: [{ policy: 'rag', key: 'ratelimit:rag:user_7', limit: 600, used: 540, remaining: 60, reset_s: 20, window_s: 60, factor: 1 }, { policy: 'auth', key: 'ratelimit:auth:192.0.2.1', limit: 15, used: 15, remaining: 0, reset_s: 40, window_s: 60, factor: 0.5 }] });
+  if (path === '/api/v1/creator') return json(res, 200, req.method === 'PUT' ? (creator = { ...creator, ...body }) : creator);
+  return none();
+}
+const ours = /^\/api\/v1\/(auth|setup|members|invitations|roles|keys|users|audit|privacy|limits|creator)\b/;
+
 createServer(async (req, res) => {
   const url = new URL(req.url, 'http://mock');
   try {
+    if (ours.test(url.pathname)) return await accounts(req, res, url);
     if (url.pathname.startsWith('/api/')) return await api(req, res, url);
     const path = normalize(url.pathname === '/' ? '/index.html' : url.pathname);
     const body = await readFile(join(dist, path));
