@@ -11,6 +11,7 @@
 
 #include "accounts/accounts.h"
 #include "accounts/limit.h"
+#include "accounts/token.h"
 #include "accounts/mail.h"
 #include "accounts/person_seen.h"
 #include "accounts/session.h"
@@ -229,6 +230,7 @@ static enum err serve(struct call *c, const struct verb_args *a, int64_t begun_m
             .authenticate = authenticate,
             .limit = limit_check,
             .limit_outcome = limit_outcome,
+            .derive = token_derive,
             .seen = person_seen,
             .title = "Chiron",
             .version = CHIRON_VERSION,

@@ -19,6 +19,8 @@
 #define LIMIT_SSE_QUEUE_BYTES        (64 * 1024)          /* unsent bytes before the producer waits */
 #define LIMIT_SSE_STALL_SECONDS      30                   /* a reader that takes nothing this long is dropped */
 #define SSE_HEARTBEAT_SECONDS        15
+#define LIMIT_IDEMPOTENCY_REPLY_BYTES (256 * 1024)        /* of a reply kept for its Idempotency-Key */
+#define LIMIT_IDEMPOTENCY_BYTES      (256LL * 1024 * 1024)/* of all replies that a creator keeps in a day */
 #define LIMIT_DEADLINE_MS            120000               /* the most a request may ask for */
 #define LIMIT_STOP_SECONDS           30                   /* graceful stop */
 

@@ -14,6 +14,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "http/idempotency.h"
 #include "http/multipart.h"
 #include "store/store.h"
 
@@ -107,6 +108,7 @@ static void finish(struct exchange *x, enum err e)
         reply_finish(x, e);
         status = x->status;
     }
+    idempotency_end(x);
     guard_outcome(x, status);
     if (c->tenant) tenant_release(c);
     multipart_close(x->form);
@@ -123,7 +125,9 @@ static enum err run(struct exchange *x)
     if (e || !x->row) return e;
     e = guard_body(x);
     if (!e) e = guard_tenant(x);
-    if (e) return e;
+    bool replayed = false;
+    if (!e) e = idempotency_begin(x, &replayed);
+    if (e || replayed) return e;
     if (x->server->conf->seen) x->server->conf->seen(&x->req.call);
     deadline_apply(x);
     e = x->row->route->handler(&x->req);

@@ -56,6 +56,7 @@ enum stage { STAGE_GUARD,          /* look at the head only: the body is still o
 enum { POST_GUARDED = 1, POST_FED = 2, POST_DATA = 4, POST_DONE = 8 };
 
 struct multipart;
+struct idempotent;
 struct conn;
 struct exchange {
     struct req         req;            /* first; req.call.mem holds the head and everything parsed from it */
@@ -77,6 +78,7 @@ struct exchange {
 
     struct buf         body;           /* JSON and raw bodies */
     struct buf         piece;          /* STAGE_FEED: bytes of the multipart body, and whether they are the last */
+    struct idempotent *idempotent;     /* while it runs under an Idempotency-Key; in the arena */
     struct multipart  *form;
     json_t            *json;
 

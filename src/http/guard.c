@@ -35,7 +35,7 @@ void guard_cors(struct exchange *x, struct buf *out)
     buf_adds(out, "Access-Control-Allow-Origin: ");
     buf_adds(out, any ? "*" : origin);
     if (!any) buf_adds(out, "\r\nAccess-Control-Allow-Credentials: true");
-    buf_adds(out, "\r\nAccess-Control-Expose-Headers: X-Request-ID, Retry-After, ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset\r\n");
+    buf_adds(out, "\r\nAccess-Control-Expose-Headers: X-Request-ID, Retry-After, ETag, Location, Idempotency-Replayed, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset\r\n");
 }
 
 /* Preflights are answered from the table, so every method and header of a known path is allowed to a listed origin. */

@@ -112,6 +112,8 @@ struct http_conf {
     limit_fn                   limit;       /* NULL: nothing is limited */
     limit_outcome_fn           limit_outcome; /* with limit */
     void                     (*seen)(struct call *c); /* a caller is about to be served, their creator open; may be NULL, never waits */
+    /* A text that only this instance can make of another, in c->mem; seals kept replies. NULL: they are sealed by their keys alone. */
+    const char              *(*derive)(struct call *c, const char *purpose, const char *text);
     const char                *title, *version;   /* openapi info */
     int                        workers;     /* threads for handlers */
 };

@@ -389,6 +389,19 @@ const char *multipart_field(const struct multipart *m, const char *name)
     return NULL;
 }
 
+void multipart_each(const struct multipart *m, void (*f)(void *arg, const char *p, size_t n), void *arg)
+{
+    for (int i = 0; i < m->field_count; i++) {
+        f(arg, m->fields[i].name, strlen(m->fields[i].name) + 1);
+        f(arg, m->fields[i].value, strlen(m->fields[i].value) + 1);
+    }
+    for (int i = 0; i < m->upload_count; i++) {
+        f(arg, m->uploads[i].name, strlen(m->uploads[i].name) + 1);
+        f(arg, m->uploads[i].filename, strlen(m->uploads[i].filename) + 1);
+        f(arg, m->uploads[i].sha256, strlen(m->uploads[i].sha256) + 1);
+    }
+}
+
 struct upload *multipart_uploads(struct multipart *m, int *n_out)
 {
     *n_out = m->upload_count;

@@ -19,6 +19,8 @@ MUST_CHECK enum err multipart_open(struct call *c, const char *content_type, con
 MUST_CHECK enum err multipart_feed(struct multipart *m, struct call *c, const void *p, size_t n);
 MUST_CHECK enum err multipart_end(struct multipart *m, struct call *c);   /* ERR_BAD_REQUEST: the last boundary is missing */
 const char *multipart_field(const struct multipart *m, const char *name);  /* the first; NULL when absent */
+/* What the form says, piece by piece: names, values, file names and the files' hashes, each ended by a NUL. */
+void multipart_each(const struct multipart *m, void (*f)(void *arg, const char *p, size_t n), void *arg);
 struct upload *multipart_uploads(struct multipart *m, int *n_out);         /* live until multipart_close */
 void multipart_close(struct multipart *m);   /* removes files that were not renamed away; NULL allowed */
 #endif
