@@ -20,6 +20,7 @@ const struct verb verb_table[] = {
     { "rerank", verb_rerank, "order lines by how well they answer a query" },
     { "eval", verb_eval, "measure retrieval on a judged collection" },
     { "token", verb_token, "make an access token" },
+    { "keys", verb_keys, "list or rotate the keys that sign tokens" },
     { "models", verb_models, "list, fetch, verify and remove models" },
     { "reindex", verb_reindex, "make another embedding model that of what is stored" },
     { "backup", verb_backup, "write the whole instance into one file" },

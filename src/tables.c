@@ -19,6 +19,7 @@
 #include "verbs.h"
 
 extern const struct route accounts_routes[];
+extern const struct route jwks_routes[];
 extern const struct route limits_routes[];
 extern const struct route creator_routes[];
 extern const struct route knowledge_routes[];
@@ -37,6 +38,7 @@ const struct setting *const all_settings[] = {
 const struct route *const all_routes[] = {
     http_routes,  accounts_routes, knowledge_routes, rag_routes,   search_routes,
     coaching_routes, openai_routes, admin_routes,     limits_routes,    creator_routes,
+    jwks_routes,
     NULL,
 };
 

@@ -35,6 +35,7 @@ int verb_embed(int argc, char **argv);
 int verb_rerank(int argc, char **argv);
 int verb_eval(int argc, char **argv);
 int verb_token(int argc, char **argv);
+int verb_keys(int argc, char **argv);
 int verb_models(int argc, char **argv);
 int verb_reindex(int argc, char **argv);
 int verb_backup(int argc, char **argv);

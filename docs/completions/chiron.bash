@@ -3,7 +3,7 @@
 _chiron() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} flags=
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "serve ingest search ask why embed rerank eval token models reindex backup restore doctor bench config version help" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "serve ingest search ask why embed rerank eval token keys models reindex backup restore doctor bench config version help" -- "$word")
         return
     fi
     case $before in

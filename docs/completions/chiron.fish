@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # fish completion for chiron: put it into ~/.config/fish/completions/
-set -l verbs serve ingest search ask why embed rerank eval token models reindex backup restore doctor bench config version
+set -l verbs serve ingest search ask why embed rerank eval token keys models reindex backup restore doctor bench config version
 complete -c chiron -f -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c chiron -l data -r -d 'data folder'
 complete -c chiron -s o -l output -x -a 'text json' -d 'form of the output'
@@ -36,7 +36,8 @@ complete -c chiron -n '__fish_seen_subcommand_from eval' -l documents -r
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l queries -r
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l qrels -r
 complete -c chiron -n '__fish_seen_subcommand_from eval' -l each -r
-complete -c chiron -n '__fish_seen_subcommand_from token' -l role -x -a 'owner service user'
+complete -c chiron -n '__fish_seen_subcommand_from keys' -x -a 'list rotate'
+complete -c chiron -n '__fish_seen_subcommand_from token' -l role -x -a 'owner admin editor analyst service user visitor'
 complete -c chiron -n '__fish_seen_subcommand_from token' -l hours -x
 complete -c chiron -n '__fish_seen_subcommand_from models' -a 'list verify pull use remove'
 complete -c chiron -n '__fish_seen_subcommand_from reindex' -l creator -x

@@ -78,7 +78,8 @@ static enum err reused(struct call *c, const struct session_row *s)
 {
     int64_t  seq = 0;
     int      n = 0;
-    enum err e = session_store_end(c, &(struct session_which){ .id = s->id }, "reused", &n, &seq);
+    const struct audit_entry audit = { "session.reused", s->id, "refused", (const char *[]){ "kind", s->kind, NULL } };
+    enum err e = session_store_end(c, &(struct session_which){ .id = s->id }, "reused", &audit, &n, &seq);
     if (e) return e;
     if (n) {
         access_change_saw(seq);
@@ -137,7 +138,7 @@ static enum err end(struct call *c, const struct session_which *which, const cha
 {
     int      n = 0;
     int64_t  seq = 0;
-    enum err e = session_store_end(c, which, why, &n, &seq);
+    enum err e = session_store_end(c, which, why, NULL, &n, &seq);
     if (e) return e;
     if (n) access_change_saw(seq);
     if (n_out) *n_out = n;

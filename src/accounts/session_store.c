@@ -80,7 +80,8 @@ enum err session_store_turn(struct call *c, const struct session_row *was, const
     return OK;
 }
 
-enum err session_store_end(struct call *c, const struct session_which *s, const char *why, int *n_out, int64_t *seq_out)
+enum err session_store_end(struct call *c, const struct session_which *s, const char *why, const struct audit_entry *audit, int *n_out,
+                           int64_t *seq_out)
 {
     assert(s->id || s->account_id || s->creator_id);
     struct conn *w = NULL;
@@ -95,6 +96,7 @@ enum err session_store_end(struct call *c, const struct session_which *s, const 
                    s->keep, s->keep);
     if (!e) n = db_changes(w);
     if (!e && n) e = access_change_in(c, w, &seq);
+    if (!e && n && audit) e = audit_put_instance_in(c, w, audit);
     if (!e) e = db_commit(c, &w);
     db_release(&w);
     if (e) return e;

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_ACCOUNTS_SESSION_STORE_H
 #define CHIRON_ACCOUNTS_SESSION_STORE_H
+#include "accounts/audit.h"
 #include "accounts/session.h"
 
 struct session_row {
@@ -19,7 +20,9 @@ MUST_CHECK enum err session_store_turn(struct call *c, const struct session_row 
 struct session_which {
     const char *id, *account_id, *creator_id, *user_id, *keep;
 };
-MUST_CHECK enum err session_store_end(struct call *c, const struct session_which *w, const char *why, int *n_out, int64_t *seq_out);
+/* audit (may be NULL) is written in the same transaction when one was. */
+MUST_CHECK enum err session_store_end(struct call *c, const struct session_which *w, const char *why, const struct audit_entry *audit,
+                                      int *n_out, int64_t *seq_out);
 MUST_CHECK enum err session_store_list(struct call *c, const struct session_which *w, struct session_seen **out, int *n_out);
 /* Removes what ended, one way or the other, before this time. */
 MUST_CHECK enum err session_store_sweep(struct call *c, int64_t before_ms);
