@@ -44,4 +44,6 @@ const struct route *const all_routes[] = {
 
 const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, NULL };
 
-const struct person_table *const all_person_tables[] = { NULL };
+extern const struct person_table limit_person_tables[];
+
+const struct person_table *const all_person_tables[] = { limit_person_tables, NULL };

@@ -1,8 +1,10 @@
-/* A creator's own limits: a handful of rows, read whole and replaced whole. */
+/* A creator's own limits: a handful of rows, read whole and replaced whole. And what the tables beside them hold of people: a
+ * reply kept for its Idempotency-Key may speak of its caller; it is sealed, so it cannot be exported, only removed. */
 /* SPDX-License-Identifier: MIT */
 #include "accounts/limit_store.h"
 
 #include "accounts/limit_policy.h"
+#include "accounts/person_table.h"
 #include "base/clock.h"
 #include "store/db.h"
 #include "store/store.h"
@@ -37,3 +39,26 @@ enum err limit_own_save(struct call *c, const struct limit_own *own, int n)
     db_release(&w);
     return e;
 }
+
+static enum err kept_erase(struct call *c, struct conn *w, const struct person_who *p, int64_t *rows_out)
+{
+    const char *user = p->user_id && *p->user_id ? p->user_id : NULL, *account = p->account_id && *p->account_id ? p->account_id : NULL;
+    enum err    e = db_run(c, w, "DELETE FROM idempotency WHERE user_id = ?s OR account_id = ?s", user, account);
+    if (!e) *rows_out = db_changes(w);
+    return e;
+}
+
+static enum err kept_move(struct call *c, struct conn *w, const struct person_who *from, const char *to_user, int64_t *rows_out)
+{
+    enum err e = db_run(c, w, "UPDATE idempotency SET user_id = ?s WHERE user_id = ?s", to_user, from->user_id);
+    if (!e) *rows_out = db_changes(w);
+    return e;
+}
+
+#define KEPT_HOLDS "replies kept for a day for requests with an Idempotency-Key, sealed"
+const struct person_table limit_person_tables[] = {
+    { "creator", "idempotency", KEPT_HOLDS, NULL, NULL, kept_erase, kept_move },
+    { "accounts", "idempotency", KEPT_HOLDS, NULL, NULL, kept_erase, NULL },
+    { "creator", "limit_own", NULL, "numbers of the creator's limits", NULL, NULL, NULL },
+    { 0 },
+};
