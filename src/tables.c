@@ -22,6 +22,11 @@ extern const struct route accounts_routes[];
 extern const struct route jwks_routes[];
 extern const struct route limits_routes[];
 extern const struct route creator_routes[];
+extern const struct route keys_routes[];
+extern const struct route members_routes[];
+extern const struct route roles_routes[];
+extern const struct route users_routes[];
+extern const struct route visitors_routes[];
 extern const struct route knowledge_routes[];
 extern const struct route rag_routes[];
 extern const struct route search_routes[];
@@ -39,6 +44,7 @@ const struct route *const all_routes[] = {
     http_routes,  accounts_routes, knowledge_routes, rag_routes,   search_routes,
     coaching_routes, openai_routes, admin_routes,     limits_routes,    creator_routes,
     jwks_routes,
+    keys_routes,  members_routes,  roles_routes,     users_routes,     visitors_routes,
     NULL,
 };
 
