@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "accounts/limit_policy.h"
+#include "accounts/person.h"
 #include "base/clock.h"
 #include "base/metric.h"
 #include "store/store.h"
@@ -19,6 +20,7 @@
 #define LEVEL_MAX 2              /* a quarter */
 #define OFFENCE_WINDOW_MS 60000
 #define HOUR_MS 3600000
+#define PREMIUM_TIMES 10
 
 /* Rights that a person being coached does not have. */
 #define STAFF_RIGHTS (~(unsigned)(RIGHT_PUBLIC | RIGHT_ASK | RIGHT_SELF))
@@ -93,6 +95,16 @@ static int fit_hour(int64_t unix_ms, const struct rate *r, int64_t *left_ms)
     return (int)((unix_ms - unix_ms % span) / HOUR_MS % 24);
 }
 
+/* Whoever pays has ten times as much (FIT-097). A credential that names no creator is of the surface's own. */
+static enum err fit_premium(struct call *c, const char *user_id, bool *out)
+{
+    bool none = !c->creator_id[0];
+    if (none) snprintf(c->creator_id, sizeof c->creator_id, "%s", limit_policies[POLICY_FIT].house);
+    enum err e = person_plan(c, user_id, out);
+    if (none) c->creator_id[0] = '\0';
+    return e;
+}
+
 /* The policy of a row: by LIMIT_ROUTES, else its own, else its surface's. */
 static enum policy_id surface_policy(const struct limit_ask *ask, const struct route_rate *set)
 {
@@ -122,7 +134,13 @@ static enum err known_counts(struct call *c, const struct limit_ask *ask, int64_
     bool as_user = c->user_id[0] && (!staff || p == POLICY_FIT || p == POLICY_TEN || (c->key_id[0] && p != POLICY_USER));
     if (as_user || !staff) {
         struct rate r = rate_of(p, of);
-        if (p == POLICY_FIT) parts.hour = fit_hour(unix_ms, &r, &s->hour_left_ms);
+        if (p == POLICY_FIT) {
+            bool premium = false;
+            e = fit_premium(c, parts.user_id, &premium);
+            if (e) return e;
+            if (premium) r.limit *= PREMIUM_TIMES;
+            parts.hour = fit_hour(unix_ms, &r, &s->hour_left_ms);
+        }
         add(s, p, &r, &parts, peek);
     }
     if (set && set->policy == POLICY_ROUTE) add(s, POLICY_ROUTE, &set->rate, &parts, peek);

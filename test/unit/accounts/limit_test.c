@@ -15,6 +15,7 @@
 
 #include "accounts/limit.h"
 #include "accounts/limit_policy.h"
+#include "accounts/person.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -121,6 +122,26 @@ static void fit_lets_100_through_in_an_hour_under_its_own_key_and_the_next_hour_
     struct who other = { .creator = "c1", .user = "u1" };
     assert_int_equal(ask_at(&other, &fit, NOON + 60000, &s), OK);
     assert_int_equal(counted("c1/rate_limit:u1:12"), 1);
+}
+
+/* FIT-097: 1000 for premium, by the setting's number times ten (FIT-037). */
+static void a_premium_user_has_ten_times_as_much_of_fit(void **state)
+{
+    (void)state;
+    struct limit_state s;
+    bool               created;
+    assert_ok(&c, tenant_create(&c, "fit", "Fit", &created));
+    assert_ok(&c, tenant_open(&c, "fit"));
+    struct person p = { .plan = "premium" }, got;
+    assert_ok(&c, person_put(&c, "rich", &p, PERSON_PLAN, &got, NULL));
+    tenant_release(&c);
+    c.creator_id[0] = '\0';
+    struct who u = { .creator = "fit", .user = "rich" }, outside = { .user = "rich" };
+    for (int i = 0; i < 999; i++) assert_int_equal(ask_at(&u, &fit, NOON, &s), OK);
+    assert_int_equal(ask_at(&outside, &fit, NOON, &s), OK);
+    assert_int_equal(s.limit, 1000);
+    assert_int_equal(s.remaining, 0);
+    assert_int_equal(ask_at(&u, &fit, NOON, &s), ERR_RATE_LIMITED);
 }
 
 /* FIT-037, TEN-034: the surface's own name, then the plain one, then its default. */
@@ -369,6 +390,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(fit_lets_100_through_in_an_hour_under_its_own_key_and_the_next_hour_begins_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_premium_user_has_ten_times_as_much_of_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_prefixed_setting_wins_over_the_plain_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ten_counts_60_a_minute_on_each_endpoint_and_can_be_switched_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(under_fifty_callers_at_once_exactly_the_limit_passes, set_up, tear_down),
