@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "accounts/accounts.h"
-#include "base/id.h"
+#include "accounts/visitor.h"
 #include "http/http.h"
 
 #define DEMO_CREATOR        "demo"
@@ -37,11 +37,12 @@ static enum err post_demo_session(struct req *r)
 {
     struct call *c = &r->call;
     if (!conf_bool("DEMO")) return fail(c, ERR_NOT_FOUND, "there is no demo here");
-    char        visitor[ID_BYTES];
-    const char *user = arena_printf(&c->mem, "visitor_%s", id_new("v", visitor) + 2);
-    const char *token = NULL;
-    enum err    e = token_make(c, DEMO_CREATOR, user, "user", DEMO_SESSION_HOURS, &token);
-    return e ? e : put_session(r, token, DEMO_CREATOR, user, "user");
+    struct session_tokens t;
+    enum err              e = visitor_begin(c,
+                                            &(struct visitor_ask){ .creator_id = DEMO_CREATOR, .agent = req_header(r, "user-agent"),
+                                                                   .access_s = DEMO_SESSION_HOURS * 3600, .once = true },
+                                            &t);
+    return e ? e : put_session(r, t.access, DEMO_CREATOR, t.who.user_id, "user");
 }
 
 #define SESSION_REPLY                                                                                              \
