@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "accounts/audit.h"
 #include "accounts/limit.h"
 #include "base/id.h"
 #include "http/http.h"
@@ -82,6 +83,7 @@ static enum err put_limits(struct req *r)
         own[n++] = (struct limit_own){ name, json_integer_value(limit), (int)seconds };
     }
     enum err e = limit_own_set(c, own, n);
+    if (!e) e = audit_put(c, &(struct audit_entry){ "limits.set", "", "done", (const char *[]){ "policies", arena_printf(&c->mem, "%d", n), NULL } });
     return e ? e : get_limits(r);
 }
 
