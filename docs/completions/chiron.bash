@@ -24,6 +24,7 @@ _chiron() {
     embed) flags="--jsonl --model --precision --as" ;;
     eval) flags="--documents --queries --qrels --mode --each --threads" ;;
     token) flags="--creator --user --role --hours" ;;
+    keys) flags="list rotate" ;;
     models) flags="list verify pull use remove --sha256 --name" ;;
     reindex) flags="--creator --model --status" ;;
     doctor) flags="--tenants" ;;
