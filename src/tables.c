@@ -7,6 +7,7 @@
 #include "accounts/limit.h"
 #include "accounts/mail.h"
 #include "accounts/person_table.h"
+#include "accounts/privacy.h"
 #include "admin/admin.h"
 #include "coaching/coaching.h"
 #include "encoder/encoder.h"
@@ -34,6 +35,12 @@ extern const struct route coaching_routes[];
 extern const struct route openai_routes[];
 extern const struct route admin_routes[];
 
+extern const struct person_table coaching_person_tables[];
+extern const struct person_table knowledge_person_tables[];
+extern const struct person_table accounts_person_tables[];
+extern const struct person_table limit_person_tables[];
+extern const struct person_place knowledge_person_places[];
+
 const struct setting *const all_settings[] = {
     verb_settings_rows, store_settings,     http_settings,     encoder_settings, models_settings,
     accounts_settings,  knowledge_settings, coaching_settings, admin_settings,   install_settings,
@@ -48,8 +55,8 @@ const struct route *const all_routes[] = {
     NULL,
 };
 
-const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, NULL };
+const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, &scrub_kind, NULL };
 
-extern const struct person_table limit_person_tables[];
-
-const struct person_table *const all_person_tables[] = { limit_person_tables, NULL };
+const struct person_table *const all_person_tables[] = { coaching_person_tables, knowledge_person_tables, limit_person_tables,
+                                                          accounts_person_tables, NULL };
+const struct person_place *const all_person_places[] = { knowledge_person_places, NULL };

@@ -8,13 +8,13 @@
 #include <string.h>
 
 #include "accounts/audit_chain.h"
-#include "accounts/erased.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mask.h"
 #include "store/db.h"
+#include "store/erased.h"
 #include "store/store.h"
 
 enum { LIST_DEFAULT = 50, LIST_MOST = 200, DETAIL_BYTES = 8192 };

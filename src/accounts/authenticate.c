@@ -15,6 +15,7 @@
 #include "accounts/token_cache.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "store/erased.h"
 
 #define KEY_PREFIX     "chk_"
 #define KEY_TEXT_BYTES 47          /* the prefix, and 32 random bytes as base64url */
@@ -85,6 +86,14 @@ static enum err session_look(struct call *c, const char *sub, int64_t now_ms, st
     return e == ERR_NOT_FOUND ? token_refuse(c) : e;
 }
 
+/* A token without a session has nothing else that could have ended. */
+static enum err not_erased(struct call *c, const struct token_known *k)
+{
+    bool     erased = false;
+    enum err e = k->user_id[0] ? erased_is(c, k->creator_id, k->user_id, &erased) : OK;
+    return !e && erased ? token_refuse(c) : e;
+}
+
 /* Who a verified token is of, as of now. */
 static enum err facts_look(struct call *c, const struct token_facts *f, int64_t now_ms, struct token_known *k)
 {
@@ -98,7 +107,8 @@ static enum err facts_look(struct call *c, const struct token_facts *f, int64_t 
     k->until_ms = (f->exp + TOKEN_SKEW_SECONDS) * 1000;
     if (f->sid) return f->sub ? session_look(c, f->sub, now_ms, k) : token_refuse(c);
     if (!f->role) return token_refuse(c);
-    enum err e = role_rights(c, k->creator_id, k->role, &k->rights);
+    enum err e = not_erased(c, k);
+    if (!e) e = role_rights(c, k->creator_id, k->role, &k->rights);
     return e == ERR_NOT_FOUND ? token_refuse(c) : e;
 }
 
@@ -126,7 +136,8 @@ static enum err look_again(struct call *c, const char *text, size_t n, bool is_k
             const char *sub = arena_strdup(&c->mem, fresh.account_id[0] ? fresh.account_id : fresh.user_id);
             e = session_look(c, sub, now_ms, &fresh);
         } else if (!e) {
-            e = role_rights(c, fresh.creator_id, fresh.role, &fresh.rights);
+            e = not_erased(c, &fresh);
+            if (!e) e = role_rights(c, fresh.creator_id, fresh.role, &fresh.rights);
             if (e == ERR_NOT_FOUND) e = token_refuse(c);
         }
     }

@@ -3,8 +3,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "accounts/limit_store.h"
 
+#include "accounts/export.h"
 #include "accounts/limit_policy.h"
-#include "accounts/person_table.h"
 #include "base/clock.h"
 #include "store/db.h"
 #include "store/store.h"
@@ -56,9 +56,17 @@ static enum err kept_move(struct call *c, struct conn *w, const struct person_wh
 }
 
 #define KEPT_HOLDS "replies kept for a day for requests with an Idempotency-Key, sealed"
+static enum err own_export(struct call *c, struct conn *r, const struct person_who *p, struct export_to *x)
+{
+    struct rows *rs = NULL;
+    (void)p;
+    enum err e = db_select(c, r, &rs, "SELECT policy, requests, window_s, set_ms FROM limit_own ORDER BY policy");
+    return export_rows(c, &rs, e, x, "policy requests# window_s# set_at@");
+}
+
 const struct person_table limit_person_tables[] = {
     { "creator", "idempotency", KEPT_HOLDS, NULL, NULL, kept_erase, kept_move },
     { "accounts", "idempotency", KEPT_HOLDS, NULL, NULL, kept_erase, NULL },
-    { "creator", "limit_own", NULL, "numbers of the creator's limits", NULL, NULL, NULL },
+    { "creator", "limit_own", NULL, "numbers of the creator's limits", own_export, NULL, NULL },
     { 0 },
 };

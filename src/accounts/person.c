@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "accounts/email.h"
-#include "accounts/erased.h"
+#include "store/erased.h"
 #include "accounts/label.h"
 #include "accounts/person_store.h"
 #include "base/id.h"

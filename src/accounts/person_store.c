@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "accounts/erased.h"
+#include "store/erased.h"
 #include "accounts/label.h"
 #include "base/clock.h"
 #include "store/db.h"

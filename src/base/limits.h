@@ -69,6 +69,7 @@
 #define LIMIT_JOB_PAYLOAD_BYTES      (256 * 1024)
 #define LIMIT_SCHEMA_BACKUPS         3                    /* copies kept from before a migration, per database */
 #define LIMIT_ARCHIVE_MEMBERS        1000000              /* files in a backup */
+#define LIMIT_EXPORT_BYTES           (16LL * 1024 * 1024 * 1024) /* of one person or creator, before it is packed */
 
 /* calls to others */
 #define LIMIT_FETCH_BYTES            (32LL * 1024 * 1024)

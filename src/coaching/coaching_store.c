@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "store/db.h"
+#include "store/erased.h"
 #include "store/store.h"
 
 #define FORGET_AT_ONCE 50
@@ -69,6 +70,7 @@ enum err turn_save(struct call *c, const struct turn_row *t, int64_t forget_befo
 {
     struct conn *w = NULL;
     enum err e = db_write(c, tenant_db(c->tenant), &w);
+    if (!e) e = erased_check(c, w, t->user_id);
     if (!e)
         e = db_run(c, w, "INSERT INTO turn(id, conversation_id, user_id, coach_id, question, answer, covered, step, confidence, "
                          "took_ms, created_ms, trace) VALUES (?s, ?s, ?s, ?s, ?s, ?s, ?i, ?s, ?d, ?d, ?i, ?s)",

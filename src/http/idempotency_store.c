@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "store/db.h"
+#include "store/erased.h"
 #include "store/store.h"
 
 static struct db *db_of(struct call *c)
@@ -33,6 +34,7 @@ enum err idempotency_take(struct call *c, const char *id, const char *fingerprin
         row.sealed = sealed ? arena_strndup(&c->mem, sealed, row.sealed_len) : NULL;
     }
     e = rows_close(c, &rows, e);
+    if (!e && !found && c->tenant) e = erased_check(c, w, c->user_id);
     if (!e && !found)
         e = db_run(c, w,
                    "INSERT INTO idempotency(id, user_id, account_id, fingerprint, owner, kept, status, created_ms, expires_ms) "

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "knowledge/search_index.h"
 #include "store/db.h"
+#include "store/erased.h"
 #include "store/jobs.h"
 #include "store/store.h"
 
@@ -99,6 +100,7 @@ enum err document_store_add(struct call *c, const struct ingest_task *t, bool re
     const char *known = NULL, *job = NULL;
     int64_t now = clock_unix_ms();
     enum err e = db_write(c, tenant_db(c->tenant), &w);
+    if (!e) e = erased_check(c, w, t->user_id);
     if (!e) e = find_known(c, w, t, replace, &known, &job);
     if (e || known) goto out;
     if (replace) {

@@ -45,6 +45,12 @@ void embed_close(void)
     cache = NULL;
 }
 
+void embed_forget(void)
+{
+    lru_clear(cache);
+    kv_drop_named("embedding");
+}
+
 const char *embed_model(void)
 {
     const struct encoder *e = encoder_default();

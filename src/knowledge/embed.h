@@ -8,6 +8,7 @@
 
 void embed_open(int cache_entries, int64_t ttl_ms);
 void embed_close(void);
+void embed_forget(void);                       /* what is remembered of texts, in this process and its key-value store */
 /* n texts of one kind in one batch: n × *dim_out floats and the model's name in c->mem. ERR_UPSTREAM: neither encoder nor endpoint. */
 MUST_CHECK enum err embed_texts(struct call *c, enum encoder_kind kind, const char *const *texts, const size_t *lens, int n,
                                 const float **out, int *dim_out, const char **model_out);

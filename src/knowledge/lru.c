@@ -54,6 +54,22 @@ void lru_free(struct lru *l)
     free(l);
 }
 
+void lru_clear(struct lru *l)
+{
+    if (!l) return;
+    pthread_mutex_lock(&l->lock);
+    struct entry *e = l->newest;
+    memset(l->slots, 0, (l->mask + 1) * sizeof *l->slots);
+    l->newest = l->oldest = NULL;
+    l->count = 0;
+    l->bytes = 0;
+    pthread_mutex_unlock(&l->lock);
+    for (struct entry *next; e; e = next) {
+        next = e->older;
+        free(e);
+    }
+}
+
 static uint64_t hash(const void *key, size_t n)
 {
     const unsigned char *p = key;

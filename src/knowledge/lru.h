@@ -18,5 +18,6 @@ void        lru_free(struct lru *l);    /* no thread may be inside; NULL allowed
 bool        lru_get(struct lru *l, const void *key, size_t key_n, struct arena *mem, void **out, size_t *n_out);
 /* Keeps a copy, in place of an earlier value. A value larger than the table is not kept. */
 void        lru_put(struct lru *l, const void *key, size_t key_n, const void *p, size_t n);
+void        lru_clear(struct lru *l);   /* NULL allowed */
 int         lru_count(struct lru *l);
 #endif

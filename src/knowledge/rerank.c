@@ -56,6 +56,11 @@ void rerank_close(void)
     chosen = RERANK_AUTO;
 }
 
+void rerank_forget(void)
+{
+    lru_clear(cache);
+}
+
 bool rerank_ready(enum rerank_choice choice)
 {
     if (choice == RERANK_AUTO) choice = chosen;

@@ -47,4 +47,5 @@ MUST_CHECK enum err rerank_hybrid(struct call *c, const char *query, const char 
 
 MUST_CHECK enum err rerank_open(struct call *c);    /* ERR_INVALID: RERANK is none of its words */
 void rerank_close(void);
+void rerank_forget(void);                      /* scores that are remembered */
 #endif

@@ -72,6 +72,11 @@ void search_close(void)
     cache = NULL;
 }
 
+void search_forget(void)
+{
+    lru_clear(cache);
+}
+
 static enum err prepare(struct call *c, const char *text, const struct search_opts *o, struct search *s)
 {
     *s = (struct search){ .o = o, .text = text, .asked = text, .n = strlen(text), .mode = o->mode };

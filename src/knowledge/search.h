@@ -31,4 +31,5 @@ MUST_CHECK enum err search_named(struct call *c, struct conn *r, const char *tex
 
 void search_open(int cache_entries, int feedback_passages);   /* 0: the question stays as it was asked */
 void search_close(void);
+void search_forget(void);                      /* results that are remembered */
 #endif

@@ -8,6 +8,7 @@
 #ifndef CHIRON_KNOWLEDGE_SEARCH_INDEX_H
 #define CHIRON_KNOWLEDGE_SEARCH_INDEX_H
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/call.h"
 
@@ -24,4 +25,8 @@ MUST_CHECK enum err search_index_put(struct call *c, struct conn *w, const char 
 /* Takes lexical entries and vectors of the document's chunks out. Nothing there is not an error. While chunk rows still
  * stand, vectors that were never indexed go too. */
 MUST_CHECK enum err search_index_drop(struct call *c, struct conn *w, const char *document_id);
+/* The same for a stored embedding, its vectors included; its row is the caller's. */
+MUST_CHECK enum err search_index_drop_embedding(struct call *c, struct conn *w, const char *id);
+/* Everything of one user is another's: under new item numbers, since who follows looks at no old one twice. */
+MUST_CHECK enum err search_index_move(struct call *c, struct conn *w, const char *from_user, const char *to_user, int64_t *items_out);
 #endif

@@ -12,6 +12,7 @@
 #include "knowledge/model_store.h"
 #include "knowledge/search_index.h"
 #include "store/db.h"
+#include "store/erased.h"
 #include "store/store.h"
 
 #define GONE_KEPT 20000   /* removals remembered for followers */
@@ -137,6 +138,62 @@ enum err search_index_drop(struct call *c, struct conn *w, const char *document_
         e = db_run(c, w, "DELETE FROM chunk_vector WHERE chunk_id IN (SELECT id FROM chunk WHERE document_id = ?s)", document_id);
     if (!e) e = drop_items(c, w, SEARCH_CHUNK, document_id);
     return e ? e : touch(c, w);
+}
+
+enum err search_index_drop_embedding(struct call *c, struct conn *w, const char *id)
+{
+    enum err e = db_run(c, w, "DELETE FROM chunk_vector WHERE chunk_id = ?s", id);
+    if (!e) e = drop_items(c, w, SEARCH_EMBEDDING, id);
+    return e ? e : touch(c, w);
+}
+
+struct moved_item {
+    int64_t     item, kind;
+    const char *ref, *source, *type, *title, *heading, *body;   /* title NULL: no terms */
+};
+
+static enum err move_item(struct call *c, struct conn *w, const struct moved_item *m, const char *to_user)
+{
+    int64_t  item = 0;
+    enum err e = db_run(c, w, "DELETE FROM search_term WHERE item = ?i", m->item);
+    if (!e) e = db_run(c, w, "INSERT INTO search_gone (item) VALUES (?i)", m->item);
+    if (!e) e = db_run(c, w, "DELETE FROM search_item WHERE item = ?i", m->item);
+    if (!e)
+        e = db_run(c, w, "INSERT INTO search_item (kind, ref, source, user_id, content_type) VALUES (?i, ?s, ?s, ?s, ?s)", m->kind, m->ref,
+                   m->source, to_user, m->type);
+    if (!e) e = db_get_int(c, w, 0, &item, "SELECT item FROM search_item WHERE kind = ?i AND ref = ?s", m->kind, m->ref);
+    if (!e && m->title)
+        e = db_run(c, w, "INSERT INTO search_term (item, title, heading, body) VALUES (?i, ?s, ?s, ?s)", item, m->title, m->heading, m->body);
+    return e;
+}
+
+static const char *copied(struct call *c, struct rows *r, int col)
+{
+    const char *s = rows_text(r, col);
+    return s ? arena_strdup(&c->mem, s) : NULL;
+}
+
+enum err search_index_move(struct call *c, struct conn *w, const char *from_user, const char *to_user, int64_t *items_out)
+{
+    struct rows *r = NULL;
+    int64_t count = 0, n = 0;
+    enum err e = db_get_int(c, w, 0, &count, "SELECT count(*) FROM search_item WHERE user_id = ?s", from_user);
+    if (e) return e;
+    struct moved_item *list = arena_array(&c->mem, (size_t)count + 1, sizeof *list);
+    e = db_select(c, w, &r, "SELECT i.item, i.kind, i.ref, i.source, i.content_type, t.title, t.heading, t.body FROM search_item i "
+                            "LEFT JOIN search_term t ON t.item = i.item WHERE i.user_id = ?s ORDER BY i.item", from_user);
+    while (!e && n < count && rows_next(r))
+        list[n++] = (struct moved_item){ rows_int(r, 0), rows_int(r, 1), copied(c, r, 2), copied(c, r, 3),
+                                         copied(c, r, 4), copied(c, r, 5), copied(c, r, 6), copied(c, r, 7) };
+    e = rows_close(c, &r, e);
+    for (int64_t i = 0; !e && i < n; i++) e = move_item(c, w, &list[i], to_user);
+    if (!e && n) {
+        e = db_run(c, w, "DELETE FROM meta WHERE name = 'search_index'");
+        index_file_drop(c);
+        if (!e) e = touch(c, w);
+    }
+    if (!e) *items_out = n;
+    return e;
 }
 
 enum err search_store_generation(struct call *c, struct conn *conn, int64_t *out)
@@ -300,7 +357,9 @@ enum err search_store_embeddings(struct call *c, const struct stored_embedding *
     enum err e = db_write(c, tenant_db(c->tenant), &w);
     for (int i = 0; !e && i < n; i++) {
         const struct stored_embedding *s = &rows[i];
-        e = db_run(c, w,
+        e = erased_check(c, w, s->user_id);
+        if (!e)
+            e = db_run(c, w,
                    "INSERT INTO embedding (id, user_id, content, content_type, embedding_vector, model_name, dimension, metadata, "
                    "created_at, language, text_hash) VALUES (?s, ?s, ?s, ?s, ?b, ?s, ?i, ?s, ?i, ?s, ?b)",
                    s->id, s->user_id, s->content, s->content_type, (const void *)s->vector, (size_t)s->dim * sizeof *s->vector,

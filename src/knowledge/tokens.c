@@ -21,6 +21,11 @@ void tokens_close(void)
     cache = NULL;
 }
 
+void tokens_forget(void)
+{
+    lru_clear(cache);
+}
+
 int tokens_of(struct call *c, const char *id, const char *text)
 {
     const struct encoder *e = encoder_default();

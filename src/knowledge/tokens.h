@@ -7,6 +7,7 @@
 
 void tokens_open(int passages);
 void tokens_close(void);
+void tokens_forget(void);
 /* id: of the passage; another text under the same id is counted anew. Without an encoder: bytes / 4, rounded up. */
 int tokens_of(struct call *c, const char *id, const char *text);
 #endif

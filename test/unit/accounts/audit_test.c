@@ -13,7 +13,7 @@
 #include "../store/folder.h"
 #undef fail
 #include "accounts/audit.h"
-#include "accounts/erased.h"
+#include "store/erased.h"
 #include "base/log.h"
 #include "base/mask.h"
 #include "store/db.h"

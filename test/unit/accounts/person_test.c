@@ -11,7 +11,7 @@
 #include "../store/folder.h"
 #undef fail
 #include "accounts/creator_settings.h"
-#include "accounts/erased.h"
+#include "store/erased.h"
 #include "accounts/person.h"
 #include "accounts/person_seen.h"
 #include "accounts/person_store.h"

@@ -3,7 +3,7 @@
  * requests away; the one in the creator's database comes with the removal, so that every write of theirs is either before
  * it and removed, or after it and refused. */
 /* SPDX-License-Identifier: MIT */
-#include "accounts/erased.h"
+#include "store/erased.h"
 
 #include <sodium.h>
 #include <string.h>

@@ -1,8 +1,8 @@
-/* accounts/erased.h — who was erased, without saying who they were: a keyed hash of creator and user id, in accounts.db, where
+/* store/erased.h — who was erased, without saying who they were: a keyed hash of creator and user id, in accounts.db, where
  * credentials are checked, and in the creator's database, where a write that was on its way meets it. Any thread.     */
 /* SPDX-License-Identifier: MIT */
-#ifndef CHIRON_ACCOUNTS_ERASED_H
-#define CHIRON_ACCOUNTS_ERASED_H
+#ifndef CHIRON_STORE_ERASED_H
+#define CHIRON_STORE_ERASED_H
 #include "base/call.h"
 
 struct conn;
