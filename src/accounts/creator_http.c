@@ -64,6 +64,7 @@ static enum err change_creator(struct req *r)
     unsigned                which = 0;
     enum err                e = creator_settings_get(c, &now);
     if (e) return e;
+    if (strcmp(json_get_text(r->json, "id", c->creator_id), c->creator_id)) return fail(c, ERR_NOT_FOUND, "no such creator");
     if ((s.name = json_get_text(r->json, "name", NULL))) which |= CREATOR_NAME;
     if (json_object_get(settings, "anonymous")) which |= CREATOR_ANONYMOUS;
     if (json_object_get(settings, "email_users")) which |= CREATOR_EMAIL_USERS;
