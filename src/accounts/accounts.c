@@ -32,6 +32,7 @@ const struct setting accounts_settings[] = {
     { "TOKEN_ISSUER", "chiron", "the iss claim of our tokens", 0, 0, 0 },
     { "FIT_JWT_SECRET_KEY", NULL, "secret shared with an outside backend, at least 32 bytes; unset: JWT_SECRET_KEY", SETTING_SECRET, 0, 0 },
     { "FIT_JWT_ISSUER", NULL, "iss claims its tokens may carry, with commas between; they may have none", 0, 0, 0 },
+    { "TRUSTED_ISSUERS", NULL, "outside issuers whose tokens open something here: a JSON list, or the path of a file that holds one", 0, 0, 0 },
     { NULL, NULL, NULL, 0, 0, 0 },
 };
 

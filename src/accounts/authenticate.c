@@ -17,6 +17,7 @@
 #include "base/id.h"
 #include "store/erased.h"
 
+#define OUTSIDE_MS     (5 * 60 * 1000)
 #define KEY_PREFIX     "chk_"
 #define KEY_TEXT_BYTES 47          /* the prefix, and 32 random bytes as base64url */
 
@@ -105,6 +106,8 @@ static enum err facts_look(struct call *c, const struct token_facts *f, int64_t 
     k->ours = f->ours;
     k->from_session = f->sid != NULL;
     k->until_ms = (f->exp + TOKEN_SKEW_SECONDS) * 1000;
+    /* An issuer may take a key back; what it signed is then not remembered for the token's whole life. */
+    if (!f->ours && k->until_ms > now_ms + OUTSIDE_MS) k->until_ms = now_ms + OUTSIDE_MS;
     if (f->sid) return f->sub ? session_look(c, f->sub, now_ms, k) : token_refuse(c);
     if (!f->role) return token_refuse(c);
     enum err e = not_erased(c, k);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "accounts/access_change.h"
+#include "accounts/jwks.h"
 #include "accounts/session.h"
 #include "accounts/signature.h"
 #include "accounts/signing_store.h"
@@ -366,7 +367,7 @@ static EVP_PKEY *find(const char *kid)
 bool signing_right(const struct token_text *t)
 {
     EVP_PKEY *k = t->algorithm == TOKEN_RS256 ? find(t->kid) : NULL;
-    bool      right = k && signature_right(TOKEN_RS256, k, t);
+    bool      right = k && jwks_verify(k, "RS256", t->signed_text, t->signed_len, t->signature, t->signature_len);
     EVP_PKEY_free(k);
     return right;
 }

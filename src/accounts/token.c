@@ -159,8 +159,8 @@ static enum err read_outside(struct call *c, const struct token_text *t, const c
     const struct issuer *i = issuer_find(iss);
     const char          *type = !strncasecmp(t->type, "application/", 12) ? t->type + 12 : t->type;
     if (!i || t->algorithm != i->algorithm || (*type && strcasecmp(type, "jwt") && strcasecmp(type, "at+jwt"))) return token_refuse(c);
-    if (!issuer_signed(c, i, t)) return token_refuse(c);
-    enum err e = times_check(c, t->claims, now, i->expiry_by_iat, f);
+    enum err e = issuer_signed(c, i, t);
+    if (!e) e = times_check(c, t->claims, now, i->expiry_by_iat, f);
     if (e) return e;
     if (i->audience && !audience_right(t->claims, i->audience)) return token_refuse(c);
     if (!claim_text(c, t->claims, i->user_claim, LIMIT_ID_BYTES, &f->sub) || !f->sub || !id_valid(f->sub)) return token_refuse(c);
