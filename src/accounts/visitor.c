@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "accounts/accounts.h"
-#include "accounts/audit.h"
 #include "accounts/creator_settings.h"
 #include "accounts/person.h"
 #include "accounts/person_store.h"
@@ -68,8 +67,5 @@ enum err visitor_claim(struct call *c, const char *token, struct json_out *j)
     if (!e) e = person_move(c, visitor, c->user_id, j);
     if (!e) e = session_end_user(c, c->creator_id, visitor, "claimed", &ended);
     if (!e) person_plan_forget(c->creator_id, visitor);
-    if (!e)
-        e = audit_put(c, &(struct audit_entry){ "user.claim", arena_printf(&c->mem, "user:%s", visitor), "done",
-                                                (const char *[]){ "by", arena_printf(&c->mem, "user:%s", c->user_id), NULL } });
     return e;
 }
