@@ -15,6 +15,7 @@
 #include "accounts/access_change.h"
 #include "accounts/accounts_store.h"
 #include "accounts/issuer.h"
+#include "accounts/password.h"
 #include "accounts/signing.h"
 #include "accounts/token_cache.h"
 #include "base/id.h"
@@ -132,6 +133,7 @@ enum err accounts_open(struct call *c)
 
 void accounts_close(void)
 {
+    password_close();
     token_cache_close();
     issuers_close();
     signing_close();
@@ -148,7 +150,7 @@ enum err setup_secret(struct call *c, const char **out)
     return OK;
 }
 
-enum err setup_redeem(struct call *c, const char *secret, const char *creator, const char *creator_name, const char **token_out)
+enum err setup_check(struct call *c, const char *secret, const char **nonce_out)
 {
     const char *nonce = NULL;
     enum err    e = setup_nonce(c, &nonce);
@@ -159,10 +161,17 @@ enum err setup_redeem(struct call *c, const char *secret, const char *creator, c
         right = strlen(want) == strlen(secret) && !sodium_memcmp(want, secret, strlen(want));
     }
     if (!right) return fail(c, ERR_UNAUTHENTICATED, "this set-up link is wrong or was used already");
+    *nonce_out = nonce;
+    return OK;
+}
+
+enum err setup_redeem(struct call *c, const char *secret, const char *creator, const char *creator_name, const char **token_out)
+{
     /* The token first: a link is only spent on a token that could be made. */
     bool        created = false, won = false;
-    const char *token = NULL;
-    e = token_make(c, creator, "owner", "owner", 0, &token);
+    const char *token = NULL, *nonce = NULL;
+    enum err    e = setup_check(c, secret, &nonce);
+    if (!e) e = token_make(c, creator, "owner", "owner", 0, &token);
     if (!e) e = tenant_create(c, creator, creator_name, &created);
     if (!e) e = setup_nonce_use(c, nonce, &won);
     if (e) return e;

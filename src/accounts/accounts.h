@@ -24,6 +24,8 @@ MUST_CHECK enum err authenticate(struct call *c, const struct credential *cred);
 MUST_CHECK enum err authenticate_at(struct call *c, const struct credential *cred, int64_t now_ms);
 /* The one-time set-up secret printed at first start: NULL when it was used. Exchanged once for an owner token. */
 MUST_CHECK enum err setup_secret(struct call *c, const char **out);
+/* Is this the secret of the unused link? *nonce_out, in c->mem, spends it. ERR_UNAUTHENTICATED: wrong, or used already. */
+MUST_CHECK enum err setup_check(struct call *c, const char *secret, const char **nonce_out);
 /* Spends it: an owner token of creator (made when missing) in c->mem. ERR_UNAUTHENTICATED: wrong, or used already. */
 MUST_CHECK enum err setup_redeem(struct call *c, const char *secret, const char *creator, const char *creator_name, const char **token_out);
 /* Is the caller this user, or allowed to act as them? ERR_INVALID: empty or malformed user_id (field named);
