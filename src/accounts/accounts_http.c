@@ -3,7 +3,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "accounts/account.h"
 #include "accounts/accounts.h"
+#include "accounts/auth_reply_http.h"
 #include "accounts/visitor.h"
 #include "http/http.h"
 
@@ -25,11 +27,25 @@ static enum err put_session(struct req *r, const char *token, const char *creato
     return OK;
 }
 
+static enum err setup_account(struct req *r, const char *secret, const char *creator, const char *password)
+{
+    struct call          *c = &r->call;
+    struct account        a;
+    struct session_tokens t;
+    const char           *email = json_get_text(r->json, "email", ""), *name = json_get_text(r->json, "full_name", NULL);
+    enum err              e = auth_step_aside(r);
+    if (!e) e = account_setup(c, secret, creator, &(struct account_new){ .email = email, .password = password, .full_name = name ? name : email }, &a);
+    if (!e) e = account_session(c, &a, creator, auth_agent(r), &t);
+    return e ? e : auth_put_session(r, 200, &t, auth_wants_cookie(r));
+}
+
 static enum err post_setup(struct req *r)
 {
     const char *creator = conf_text("OWNER_CREATOR"), *token = NULL;
     if (!creator || !*creator) creator = conf_bool("DEMO") ? DEMO_CREATOR : "home";
-    enum err e = setup_redeem(&r->call, json_get_text(r->json, "secret", ""), creator, creator, &token);
+    const char *secret = json_get_text(r->json, "secret", ""), *password = json_get_text(r->json, "password", NULL);
+    if (password || json_get_text(r->json, "email", NULL)) return setup_account(r, secret, creator, password ? password : "");
+    enum err e = setup_redeem(&r->call, secret, creator, creator, &token);
     return e ? e : put_session(r, token, creator, "owner", "owner");
 }
 
@@ -49,11 +65,16 @@ static enum err post_demo_session(struct req *r)
     "{\"type\":\"object\",\"required\":[\"token\",\"creator\",\"role\"],\"properties\":{\"token\":{\"type\":\"string\"}," \
     "\"creator\":{\"type\":\"string\"},\"user_id\":{\"type\":\"string\"},\"role\":{\"type\":\"string\"}}}"
 
+#define SETUP_REPLY                                                                                                \
+    "{\"type\":\"object\",\"required\":[\"role\"],\"properties\":{\"token\":{\"type\":\"string\"},\"creator\":{\"type\":\"string\"}," \
+    AUTH_SESSION_MEMBERS "}}"
+
 const struct route accounts_routes[] = {
-    { "POST", "/api/v1/setup", RIGHT_PUBLIC, 4096,
+    { "POST", "/api/v1/setup", RIGHT_PUBLIC, 16384,
       "{\"type\":\"object\",\"required\":[\"secret\"],\"additionalProperties\":false,"
-      "\"properties\":{\"secret\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200}}}",
-      post_setup, "Spend the one-time set-up link for an owner's token", "accounts", 0, NULL, SESSION_REPLY, NULL },
+      "\"properties\":{\"secret\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200},\"email\":{\"type\":\"string\"},"
+      "\"password\":{\"type\":\"string\"},\"full_name\":{\"type\":\"string\"},\"cookie\":{\"type\":\"boolean\"}}}",
+      post_setup, "Spend the one-time set-up link for the owner's account, or for an owner's token", "accounts", 0, NULL, SETUP_REPLY, "auth" },
     { "POST", "/api/v1/demo/session", RIGHT_PUBLIC, 4096, NULL, post_demo_session, "A visitor's token for the demo coach",
       "accounts", 0, NULL, SESSION_REPLY, NULL },
     { 0 },
