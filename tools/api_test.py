@@ -23,6 +23,7 @@ A file begins with optional header lines (serve: FLAGS, env: NAME=value, need: P
     expect: event done json covered == true                 the last server-sent event of that name
     expect-not: body contains "secret"
     save: ID = json documents[0].document_id                or header NAME, event NAME json PATH, body
+    save: PART = json link ~ "token=(.*)"                   what the group matches
     wait: job $JOB                                          until it has ended (with the last Authorization)
     poll: GET /path until json state == "ready" within 10s
 
@@ -393,10 +394,15 @@ class Scenario:
                     raise Failed("%s: %s\n    got: %.300s\n    reply %s: %s" % (key, text[:400], seen, self.reply.status, shown))
             elif key == "save":
                 name, what = [x.strip() for x in text.split("=", 1)]
+                what, _, pattern = what.partition(" ~ ")
                 value = value_of(self.reply, what)
                 if not value or value[0] is MISSING:
                     raise Failed("nothing to save at " + what + " in " + self.reply.body[:400])
-                self.vars[name] = value[0] if isinstance(value[0], str) else json.dumps(value[0])
+                saved = value[0] if isinstance(value[0], str) else json.dumps(value[0])
+                part = re.search(json.loads(pattern), saved) if pattern else None
+                if pattern and not part:
+                    raise Failed("nothing to save: " + what + " is " + saved[:400])
+                self.vars[name] = part.group(1) if part else saved
             else:
                 raise Failed("the test says something unknown: " + key)
 
