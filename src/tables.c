@@ -9,6 +9,7 @@
 #include "accounts/mail.h"
 #include "accounts/person_table.h"
 #include "accounts/privacy.h"
+#include "accounts/retention.h"
 #include "admin/admin.h"
 #include "coaching/coaching.h"
 #include "encoder/encoder.h"
@@ -31,6 +32,8 @@ extern const struct route members_routes[];
 extern const struct route roles_routes[];
 extern const struct route users_routes[];
 extern const struct route visitors_routes[];
+extern const struct route privacy_routes[];
+extern const struct route audit_routes[];
 extern const struct route knowledge_routes[];
 extern const struct route rag_routes[];
 extern const struct route search_routes[];
@@ -43,6 +46,8 @@ extern const struct person_table knowledge_person_tables[];
 extern const struct person_table accounts_person_tables[];
 extern const struct person_table limit_person_tables[];
 extern const struct person_place knowledge_person_places[];
+extern const struct retention_rule coaching_retention_rules[];
+extern const struct retention_rule accounts_retention_rules[];
 
 const struct setting *const all_settings[] = {
     verb_settings_rows, store_settings,     http_settings,     encoder_settings, models_settings,
@@ -56,11 +61,14 @@ const struct route *const all_routes[] = {
     coaching_routes, openai_routes, admin_routes,     limits_routes,    creator_routes,
     jwks_routes,
     keys_routes,  members_routes,  roles_routes,     users_routes,     visitors_routes,
+    privacy_routes, audit_routes,
     NULL,
 };
 
-const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, &scrub_kind, NULL };
+const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, &scrub_kind, &retention_kind, NULL };
 
 const struct person_table *const all_person_tables[] = { coaching_person_tables, knowledge_person_tables, limit_person_tables,
                                                           accounts_person_tables, NULL };
 const struct person_place *const all_person_places[] = { knowledge_person_places, NULL };
+
+const struct retention_rule *const all_retention_rules[] = { coaching_retention_rules, accounts_retention_rules, NULL };

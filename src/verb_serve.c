@@ -14,6 +14,7 @@
 #include "accounts/token.h"
 #include "accounts/mail.h"
 #include "accounts/person_seen.h"
+#include "accounts/retention.h"
 #include "accounts/session.h"
 #include "admin/admin.h"
 #include "base/clock.h"
@@ -131,6 +132,7 @@ static void *janitor_run(void *arg)
         struct call c;
         call_init(&c);
         session_sweep(&c);
+        retention_due(&c);
         call_dispose(&c);
         malloc_trim(0);
         pthread_mutex_lock(&janitor.lock);

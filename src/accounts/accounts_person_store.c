@@ -236,23 +236,21 @@ static enum err identity_move(struct call *c, struct conn *w, const struct perso
     return e;
 }
 
+/* A creator's log is the creator's; a person's part of it is what names them. */
 static enum err log_export(struct call *c, struct conn *r, const struct person_who *p, struct export_to *x)
 {
     struct rows *rs = NULL;
     enum err     e;
-    if (p->user_id)
+    if (p->user_id) {
         e = db_select(c, r, &rs,
-                      "SELECT seq, at_ms, actor_kind, action, outcome, address, request_id, details FROM audit WHERE "
-                      "actor IN (SELECT ref FROM person_ref WHERE user_id = ?s) OR target IN (SELECT ref FROM person_ref WHERE user_id = ?s) ORDER BY seq",
-                      p->user_id, p->user_id);
-    else
-        e = db_select(c, r, &rs,
-                      "SELECT seq, at_ms, actor_kind, action, outcome, address, request_id, details, actor, target, previous, hash FROM audit "
-                      "WHERE ?s IS NULL OR actor = ?s OR target = ?s ORDER BY seq",
-                      p->account_id, p->account_id, p->account_id);
-    return export_rows(c, &rs, e, x,
-                       p->user_id ? "seq# at@ actor_kind action outcome address request_id details{}"
-                                  : "seq# at@ actor_kind action outcome address request_id details{} actor target previous hash");
+                      "SELECT seq, at_ms, actor_kind, action, outcome, address, request_id, details FROM audit WHERE actor = ?s OR target = ?s "
+                      "OR actor IN (SELECT ref FROM person_ref WHERE user_id = ?s) OR target IN (SELECT ref FROM person_ref WHERE user_id = ?s) ORDER BY seq",
+                      p->account_id, p->account_id, p->user_id, p->user_id);
+        return export_rows(c, &rs, e, x, "seq# at@ actor_kind action outcome address request_id details{}");
+    }
+    e = db_select(c, r, &rs,
+                  "SELECT seq, at_ms, actor_kind, actor, action, target, outcome, address, request_id, details, previous, hash FROM audit ORDER BY seq");
+    return export_rows(c, &rs, e, x, "seq# at@ actor_kind actor action target outcome address request_id details{} previous hash");
 }
 
 static enum err ref_erase(struct call *c, struct conn *w, const struct person_who *p, int64_t *rows_out)
@@ -320,7 +318,7 @@ static enum err jobs_erase(struct call *c, struct conn *w, const struct person_w
 static enum err erased_erase(struct call *c, struct conn *w, const struct person_who *p, int64_t *rows_out)
 {
     *rows_out = 0;
-    return p->user_id ? erased_put_in(c, w, p->user_id) : OK;
+    return p->user_id && !p->unmarked ? erased_put_in(c, w, p->user_id) : OK;
 }
 
 #define LOG_STAYS "rows stay, so that the log can be checked; their reference leads nowhere any more"
@@ -355,6 +353,7 @@ const struct person_table accounts_person_tables[] = {
     { "accounts", "oidc_login", NULL, "sign-ins at outside issuers that have begun, for minutes, before anybody is known", NULL, NULL, NULL },
     { "accounts", "signing_key", NULL, "the instance's keys", NULL, NULL, NULL },
     { "accounts", "access_change", NULL, "a number", NULL, NULL, NULL },
+    { "accounts", "retention_run", NULL, "when old data was last removed", NULL, NULL, NULL },
     { "accounts", "setup_link", NULL, "the instance's first link", NULL, NULL, NULL },
     { "accounts", "schema_version", NULL, "numbers of the schema", NULL, NULL, NULL },
     { 0 },

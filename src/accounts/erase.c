@@ -132,6 +132,21 @@ enum err person_erase(struct call *c, const char *user_id, const char **certific
     return e ? e : certificate_make(c, &er, certificate_out);
 }
 
+enum err person_forget(struct call *c, const char *user_id)
+{
+    struct person_who who;
+    struct erasure    er;
+    const char       *job = NULL;
+    enum err          e = person_find(c, user_id, &who);
+    if (e) return e;
+    who.unmarked = true;
+    erasure_begin(c, &er, &who);
+    e = session_end_user(c, who.creator_id, user_id, "retention", &er.sessions);
+    if (!e) e = end_jobs(c, user_id, &er.jobs);
+    if (!e) e = privacy_erase_rows(c, &er, false, &job);
+    return e ? e : privacy_erase_accounts(c, &er);
+}
+
 /* What an account said and stored as a user of a creator, wherever it ever was one. */
 static enum err erase_in_creators(struct call *c, struct erasure *er)
 {

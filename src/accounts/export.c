@@ -76,10 +76,10 @@ static void put_head(struct json_out *j, const struct person_who *p)
     json_end(j);
 }
 
-static void list_table(struct made *m, const struct person_table *t, int64_t rows, const char *file, const char *sha256)
+static void list_table(struct made *m, const struct person_table *t, const char *label, int64_t rows, const char *file, const char *sha256)
 {
     json_begin_object(&m->m, NULL);
-    json_put_text(&m->m, "database", t->database);
+    json_put_text(&m->m, "database", label);
     json_put_text(&m->m, "table", t->table);
     json_put_text(&m->m, "holds", t->holds ? t->holds : t->why);
     json_put_int(&m->m, "rows", rows);
@@ -105,57 +105,95 @@ static enum err zip_put(struct call *c, struct made *m, const char *path, const 
     return OK;
 }
 
-static enum err table_to_zip(struct call *c, struct made *m, struct conn *r, const struct person_table *t)
+/* label: the database as the export calls it. */
+static enum err table_to_zip(struct call *c, struct made *m, struct conn *r, const struct person_table *t, const struct person_who *p,
+                             const char *label)
 {
-    const char *name = arena_printf(&c->mem, "tables/%s.%s.jsonl", t->database, t->table);
-    const char *path = arena_printf(&c->mem, "%s/%s.%s", m->dir, t->database, t->table);
+    const char *name = arena_printf(&c->mem, "tables/%s.%s.jsonl", label, t->table);
+    const char *path = arena_printf(&c->mem, "%s/%s.%s", m->dir, label, t->table);
     FILE       *f = fopen(path, "wxe");
     char        sha[65];
     if (!f) return fail(c, ERR_IO, "cannot write %s: %s", path, strerror(errno));
     struct export_to x = { .to = f, .bytes = &m->bytes, .most = m->most };
     buf_init(&x.line, LIMIT_REPLY_BYTES);
-    enum err e = t->export(c, r, m->p, &x);
+    enum err e = t->export(c, r, p, &x);
     buf_dispose(&x.line);
     if (fclose(f) && !e) e = fail(c, ERR_IO, "cannot write %s: %s", path, strerror(errno));
     if (e) return e;
     m->sum.rows += x.rows;
     if (!x.rows) {
-        list_table(m, t, 0, NULL, NULL);
+        list_table(m, t, label, 0, NULL, NULL);
         return OK;
     }
     if (!id_sha256_file(path, sha)) return fail(c, ERR_IO, "cannot read %s", path);
-    list_table(m, t, x.rows, name, sha);
+    list_table(m, t, label, x.rows, name, sha);
     return zip_put(c, m, path, name);
 }
 
-static enum err table_to_json(struct call *c, struct made *m, struct conn *r, const struct person_table *t, bool first)
+static enum err table_to_json(struct call *c, struct made *m, struct conn *r, const struct person_table *t, const struct person_who *p, bool first)
 {
     m->x.rows = 0;
     fprintf(m->x.to, "%s\"%s\":[", first ? "" : ",", t->table);
-    enum err e = t->export(c, r, m->p, &m->x);
+    enum err e = t->export(c, r, p, &m->x);
     fputc(']', m->x.to);
     m->sum.rows += m->x.rows;
     return e;
 }
 
 /* The tables of one database, as of one moment. */
-static enum err tables_of(struct call *c, struct made *m, const char *database)
+static enum err tables_of(struct call *c, struct made *m, const char *database, const struct person_who *p, const char *label)
 {
     struct conn *r = NULL;
     bool         first = true, creator = !strcmp(database, "creator");
-    if (creator && !c->tenant) return OK;
-    enum err e = export_begin(c, creator, &r);
-    if (!m->zip) fprintf(m->x.to, ",\"%s\":{", database);
+    enum err     e = export_begin(c, creator, &r);
+    if (!m->zip) fprintf(m->x.to, "\"%s\":{", label);
     for (int i = 0; !e && all_person_tables[i]; i++) {
         for (const struct person_table *t = all_person_tables[i]; !e && t->table; t++) {
-            if (strcmp(t->database, database) != 0 || !wanted(m->p, t)) continue;
-            e = m->zip ? table_to_zip(c, m, r, t) : table_to_json(c, m, r, t, first);
+            if (strcmp(t->database, database) != 0 || !wanted(p, t)) continue;
+            e = m->zip ? table_to_zip(c, m, r, t, p, label) : table_to_json(c, m, r, t, p, first);
             first = false;
         }
     }
     if (!m->zip) fputs("}\n", m->x.to);
     export_end(&r);
     return e;
+}
+
+/* What an account left in the creators it works for: there it is known by its id alone. */
+static enum err creators_of(struct call *c, struct made *m)
+{
+    const char **ids = NULL;
+    int          n = 0;
+    struct call  work;
+    enum err     e = export_creators(c, m->p->account_id, &ids, &n);
+    if (!m->zip) fputs(",\"creators\":{", m->x.to);
+    call_init(&work);
+    work.stop = c->stop;
+    for (int i = 0; !e && i < n; i++) {
+        const struct person_who p = { .creator_id = ids[i], .user_id = m->p->account_id, .account_id = m->p->account_id };
+        e = tenant_open(&work, ids[i]);
+        if (!m->zip && i) fputc(',', m->x.to);
+        if (!e) e = tables_of(&work, m, "creator", &p, m->zip ? arena_printf(&work.mem, "creator.%s", ids[i]) : ids[i]);
+        tenant_release(&work);
+        if (e) e = fail(c, e, "%s", work.err_text);
+        arena_reset(&work.mem);
+    }
+    call_dispose(&work);
+    if (!m->zip) fputs("}\n", m->x.to);
+    return e;
+}
+
+static enum err all_tables(struct call *c, struct made *m)
+{
+    enum err e = OK;
+    if (m->p->account_id) {
+        e = creators_of(c, m);
+    } else {
+        if (!m->zip) fputc(',', m->x.to);
+        e = tables_of(c, m, "creator", m->p, "creator");
+    }
+    if (!m->zip) fputc(',', m->x.to);
+    return e ? e : tables_of(c, m, "accounts", m->p, "accounts");
 }
 
 static enum err put_file(struct call *c, void *arg, const char *path, const char *name)
@@ -200,11 +238,10 @@ static enum err to_zip(struct call *c, struct made *m, const char *path)
     put_head(&m->m, m->p);
     json_put_text(&m->m, "about", "tables/*.jsonl hold one JSON object a line, in UTF-8; files/ holds the documents as they were given");
     json_begin_array(&m->m, "tables");
-    enum err e = tables_of(c, m, "creator");
-    if (!e) e = tables_of(c, m, "accounts");
+    enum err e = all_tables(c, m);
     json_end(&m->m);
     json_begin_array(&m->m, "files");
-    if (!e && c->tenant) e = files(c, m);
+    if (!e && !m->p->account_id) e = files(c, m);
     json_end(&m->m);
     json_end(&m->m);
     if (!e && m->manifest.failed) e = fail(c, ERR_TOO_LARGE, "the export's manifest has over %zu bytes", m->manifest.max);
@@ -231,12 +268,33 @@ static enum err to_json(struct call *c, struct made *m, const char *path)
     put_head(&j, m->p);
     json_end(&j);
     fwrite(head.data, 1, head.len - 1, f); /* without its last brace */
-    enum err e = tables_of(c, m, "creator");
-    if (!e) e = tables_of(c, m, "accounts");
+    enum err e = all_tables(c, m);
     fputs("}\n", f);
     if ((ferror(f) | fclose(f)) && !e) e = fail(c, ERR_IO, "cannot write the export: %s", strerror(errno));
     buf_dispose(&head);
     buf_dispose(&m->x.line);
+    return e;
+}
+
+enum err export_any(struct call *c, const struct person_who *p, bool *out)
+{
+    struct conn     *r = NULL;
+    int64_t          bytes = 0;
+    struct export_to x = { .bytes = &bytes, .to = fopen("/dev/null", "we") }; /* most 0: the first row is one too many */
+    if (!x.to) return fail(c, ERR_IO, "cannot open /dev/null: %s", strerror(errno));
+    buf_init(&x.line, LIMIT_REPLY_BYTES);
+    enum err e = export_begin(c, true, &r);
+    for (int i = 0; !e && all_person_tables[i]; i++)
+        for (const struct person_table *t = all_person_tables[i]; !e && t->table; t++)
+            if (!strcmp(t->database, "creator") && t->holds && t->export) e = t->export(c, r, p, &x);
+    export_end(&r);
+    buf_dispose(&x.line);
+    fclose(x.to);
+    if (e == ERR_TOO_LARGE && x.rows) {
+        call_forgive(c);
+        e = OK;
+    }
+    if (!e) *out = x.rows > 0;
     return e;
 }
 

@@ -14,6 +14,8 @@ struct export_sum { int64_t rows, files, bytes; };
  * ERR_TOO_LARGE: over most_bytes (0: LIMIT_EXPORT_BYTES). */
 MUST_CHECK enum err export_make(struct call *c, const struct person_who *p, enum export_form form, int64_t most_bytes,
                                 const char **path_out, struct export_sum *sum_out);
+/* Is there a row of this person in c->tenant's database? The first one found ends the search. */
+MUST_CHECK enum err export_any(struct call *c, const struct person_who *p, bool *out);
 void export_drop(const char *path);      /* the file and the folder it lies in; NULL allowed */
 
 /* ---- for the tables ---- */

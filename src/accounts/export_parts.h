@@ -17,4 +17,6 @@ struct export_to {
 /* A read transaction on c->tenant's database or on accounts.db. */
 MUST_CHECK enum err export_begin(struct call *c, bool creator, struct conn **out);
 void export_end(struct conn **r);
+/* The creators an account works for. */
+MUST_CHECK enum err export_creators(struct call *c, const char *account_id, const char ***ids_out, int *n_out);
 #endif

@@ -19,6 +19,28 @@ void export_end(struct conn **r)
     db_release(r);
 }
 
+enum err export_creators(struct call *c, const char *account_id, const char ***ids_out, int *n_out)
+{
+    struct conn *r = NULL;
+    struct rows *rs = NULL;
+    const char **ids = NULL;
+    int64_t      count = 0;
+    int          n = 0;
+    enum err     e = db_read(c, store_accounts(), &r);
+    if (!e) e = db_get_int(c, r, 0, &count, "SELECT count(*) FROM member WHERE account_id = ?s", account_id);
+    if (!e) {
+        ids = arena_array(&c->mem, (size_t)count + 1, sizeof *ids);
+        e = db_select(c, r, &rs, "SELECT creator_id FROM member WHERE account_id = ?s ORDER BY creator_id", account_id);
+    }
+    while (!e && n < count && rows_next(rs)) ids[n++] = arena_strdup(&c->mem, rows_text(rs, 0));
+    e = rows_close(c, &rs, e);
+    db_release(&r);
+    if (e) return e;
+    *ids_out = ids;
+    *n_out = n;
+    return OK;
+}
+
 static void put_floats(struct json_out *j, const char *name, struct rows *rs, int col)
 {
     size_t      n = 0;

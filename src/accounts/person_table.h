@@ -16,6 +16,7 @@ struct person_who {
     const char *user_id;         /* of a person being coached */
     const char *account_id;      /* of a member; user_id and account_id NULL: everything of the creator */
     const char *email;           /* known address as it is compared; NULL */
+    bool        unmarked;        /* a visitor whose time is over: erased without the mark that refuses them */
 };
 struct person_table {
     const char *database;        /* "accounts" or "creator" */

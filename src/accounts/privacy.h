@@ -13,6 +13,8 @@ struct job_kind;
 
 /* Who a user of c->tenant is, with their address as far as one is known. Nobody known is no error: rows may carry the id alone. */
 MUST_CHECK enum err person_find(struct call *c, const char *user_id, struct person_who *out);
+/* Does c->tenant hold anything of this user? */
+MUST_CHECK enum err person_known(struct call *c, const char *user_id, bool *out);
 /* The same of an account. ERR_NOT_FOUND. */
 MUST_CHECK enum err account_find(struct call *c, const char *account_id, struct person_who *out);
 
@@ -20,8 +22,13 @@ MUST_CHECK enum err account_find(struct call *c, const char *account_id, struct 
  * what stays and why, and what cannot be reached; signed. Their tokens are refused and requests of theirs that were on their
  * way fail from here on, until person_welcome. Again is allowed. ERR_BUSY: a job of theirs will not end. */
 MUST_CHECK enum err person_erase(struct call *c, const char *user_id, const char **certificate_out);
+/* The same for a visitor whose time is over: no mark, no certificate, and the bytes are left to the next scrubbing. */
+MUST_CHECK enum err person_forget(struct call *c, const char *user_id);
 /* An account with what it left in any creator. ERR_CONFLICT: it is the last owner of a creator, which the words name. */
 MUST_CHECK enum err account_erase(struct call *c, const char *account_id, const char **certificate_out);
+/* Before a member erases: is it really them? password is needed where the account has one. Callers without an account pass: their
+ * credential was made on this machine. ERR_UNAUTHENTICATED: no. */
+MUST_CHECK enum err account_prove_erasure(struct call *c, const char *password);
 /* A whole creator: every table, file, session, key and member. c->tenant is that creator's and is released here. */
 MUST_CHECK enum err creator_erase(struct call *c, const char *creator_id, const char **certificate_out);
 /* An erased id may be used again: its creator makes that user anew. */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "accounts/audit.h"
+#include "accounts/export.h"
+#include "accounts/password.h"
 #include "accounts/privacy_parts.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -36,6 +38,34 @@ enum err person_find(struct call *c, const char *user_id, struct person_who *out
     db_release(&r);
     if (!e) *out = p;
     return e;
+}
+
+enum err person_known(struct call *c, const char *user_id, bool *out)
+{
+    struct conn            *r = NULL;
+    const struct person_who p = { .creator_id = tenant_id(c->tenant), .user_id = user_id };
+    int64_t                 n = 0;
+    enum err                e = db_read(c, tenant_db(c->tenant), &r);
+    if (!e) e = db_get_int(c, r, 0, &n, "SELECT count(*) FROM person WHERE id = ?s", user_id);
+    db_release(&r);
+    if (e) return e;
+    *out = n > 0;
+    return n ? OK : export_any(c, &p, out);
+}
+
+enum err account_prove_erasure(struct call *c, const char *password)
+{
+    struct conn *r = NULL;
+    const char  *hash = NULL;
+    bool         right = false, old = false;
+    if (!c->account_id[0]) return OK;
+    enum err e = db_read(c, store_accounts(), &r);
+    if (!e) e = db_get_text(c, r, &hash, "SELECT password_hash FROM account WHERE id = ?s", c->account_id);
+    db_release(&r);
+    if (e || !hash) return e;
+    if (!password) return fail_field(c, "password", "the account's password is needed");
+    e = password_check(c, password, hash, &right, &old);
+    return !e && !right ? fail(c, ERR_UNAUTHENTICATED, "the password is wrong") : e;
 }
 
 enum err account_find(struct call *c, const char *account_id, struct person_who *out)
@@ -102,8 +132,8 @@ enum err privacy_erase_rows(struct call *c, struct erasure *er, bool only_if_any
                      &(struct audit_entry){ "person.erase", arena_printf(&c->mem, AUDIT_USER "%s", er->who.user_id), "done",
                                             (const char *[]){ "rows", log_int(c, rows), NULL } });
     if (!e) e = erase_tables(c, w, er, "creator", true, &rows);
-    if (!e) e = db_run(c, w, "INSERT INTO meta(name, value) VALUES ('scrub', '1') ON CONFLICT(name) DO NOTHING");
-    if (!e) e = jobs_put(c, w, scrub_kind.kind, "{}", &job);
+    if (!e && !er->who.unmarked) e = db_run(c, w, "INSERT INTO meta(name, value) VALUES ('scrub', '1') ON CONFLICT(name) DO NOTHING");
+    if (!e && !er->who.unmarked) e = jobs_put(c, w, scrub_kind.kind, "{}", &job);
     if (!e) e = db_commit(c, &w);
 out:
     db_release(&w);

@@ -46,3 +46,46 @@ char *clock_iso(int64_t unix_ms, char out[25])
     out[24] = '\0';
     return out;
 }
+
+static bool digits(const char **p, int n, int *out)
+{
+    int v = 0;
+    for (int i = 0; i < n; i++, ++*p) {
+        if (**p < '0' || **p > '9') return false;
+        v = v * 10 + (**p - '0');
+    }
+    *out = v;
+    return true;
+}
+
+static bool sign(const char **p, char want)
+{
+    if (**p != want) return false;
+    ++*p;
+    return true;
+}
+
+bool clock_read_iso(const char *text, int64_t *unix_ms_out)
+{
+    const char *p = text;
+    int         year, month, day, hour = 0, minute = 0, second = 0, ms = 0;
+    if (!digits(&p, 4, &year) || !sign(&p, '-') || !digits(&p, 2, &month) || !sign(&p, '-') || !digits(&p, 2, &day)) return false;
+    if (*p) {
+        if (!sign(&p, 'T') || !digits(&p, 2, &hour) || !sign(&p, ':') || !digits(&p, 2, &minute) || !sign(&p, ':') ||
+            !digits(&p, 2, &second))
+            return false;
+        if (sign(&p, '.')) {
+            int scale = 100;
+            if (*p < '0' || *p > '9') return false;
+            for (; *p >= '0' && *p <= '9'; p++, scale /= 10) ms += (*p - '0') * scale;
+        }
+        sign(&p, 'Z');
+        if (*p) return false;
+    }
+    struct tm t = { .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute, .tm_sec = second };
+    int64_t   s = timegm(&t);
+    /* 31 February is another day for timegm, and no day for us. */
+    if (year < 1 || t.tm_mon != month - 1 || t.tm_mday != day || t.tm_hour != hour || t.tm_min != minute || t.tm_sec != second) return false;
+    *unix_ms_out = s * 1000 + ms;
+    return true;
+}

@@ -9,8 +9,6 @@
 #include "store/erased.h"
 #include "store/store.h"
 
-#define FORGET_AT_ONCE 50
-
 static struct coach coach_row(struct call *c, struct rows *r)
 {
     return (struct coach){ .id = arena_strdup(&c->mem, rows_text(r, 0)), .name = arena_strdup(&c->mem, rows_text(r, 1)),
@@ -66,7 +64,7 @@ enum err coach_save(struct call *c, const struct coach *coach, bool keep_existin
     return e;
 }
 
-enum err turn_save(struct call *c, const struct turn_row *t, int64_t forget_before_ms)
+enum err turn_save(struct call *c, const struct turn_row *t)
 {
     struct conn *w = NULL;
     enum err e = db_write(c, tenant_db(c->tenant), &w);
@@ -76,9 +74,6 @@ enum err turn_save(struct call *c, const struct turn_row *t, int64_t forget_befo
                          "took_ms, created_ms, trace) VALUES (?s, ?s, ?s, ?s, ?s, ?s, ?i, ?s, ?d, ?d, ?i, ?s)",
                    t->id, t->conversation_id, t->user_id, t->coach_id, t->question, t->answer, (int64_t)t->covered, t->step,
                    t->confidence, t->took_ms, t->created_ms, t->trace);
-    if (!e && forget_before_ms > 0)
-        e = db_run(c, w, "DELETE FROM turn WHERE id IN (SELECT id FROM turn WHERE created_ms < ?i ORDER BY created_ms LIMIT ?i)",
-                   forget_before_ms, (int64_t)FORGET_AT_ONCE);
     if (!e) e = db_commit(c, &w);
     db_release(&w);
     return e;

@@ -15,8 +15,8 @@ struct turn_row {
     double      confidence, took_ms;
     int64_t     created_ms;
 };
-/* Also removes a few turns created before forget_before_ms. Durable when OK. */
-MUST_CHECK enum err turn_save(struct call *c, const struct turn_row *t, int64_t forget_before_ms);
+/* Durable when OK. ERR_CONFLICT: its user was erased meanwhile. */
+MUST_CHECK enum err turn_save(struct call *c, const struct turn_row *t);
 /* user_id NULL: any user's. ERR_NOT_FOUND. */
 MUST_CHECK enum err turn_load_trace(struct call *c, const char *id, const char *user_id, const char **trace_out);
 /* Newest first; only id, question, covered, created_ms, took_ms, confidence are filled. */

@@ -25,10 +25,9 @@
 #define HISTORY_TURNS    3
 #define HISTORY_MOST     12        /* messages given to a model */
 #define BEGIN_MS         1000
-#define DAY_MS           86400000LL
 
 const struct setting coaching_settings[] = {
-    { "TURNS_KEEP_DAYS", "90", "days a turn and its trace are kept, 1 to 3650", SETTING_INT, 1, 3650 },
+    { "TURNS_KEEP_DAYS", "90", "days a turn and its trace are kept where the creator did not decide, 1 to 3650", SETTING_INT, 1, 3650 },
     { 0 }
 };
 
@@ -257,7 +256,7 @@ static void store(struct work *w, const struct turn *t, const struct trace *trac
                                   .coach_id = w->coach.id, .question = w->question, .answer = t->answer, .step = t->step,
                                   .trace = trace_write(w->c, trace), .covered = t->covered, .confidence = (double)t->confidence,
                                   .took_ms = t->took_ms, .created_ms = trace->created_ms };
-    enum err e = turn_save(&s, &row, trace->created_ms - conf_int("TURNS_KEEP_DAYS") * DAY_MS);
+    enum err e = turn_save(&s, &row);
     if (e) {
         log_error(w->c, "trace not stored", "turn", t->id, "why", s.err_text, NULL);
         metric_add("chiron_traces_lost_total", NULL, 1);
