@@ -73,21 +73,22 @@ enum err person_load_list(struct call *c, const char *like, int offset, int limi
     int64_t        total = 0;
     int            n = 0;
     enum err       e = db_read(c, tenant_db(c->tenant), &r);
-    if (!e && like) {
-        e = db_get_int(c, r, 0, &total, "SELECT count(*) FROM person WHERE folded LIKE ?s ESCAPE '\\'", like);
-        if (!e)
-            e = db_select(c, r, &rows, "SELECT id, kind, email, name, plan, attributes, created_ms, seen_ms FROM person "
-                                       "WHERE folded LIKE ?s ESCAPE '\\' ORDER BY created_ms DESC, id DESC LIMIT ?i OFFSET ?i",
-                          like, (int64_t)limit, (int64_t)offset);
-    } else if (!e) {
-        e = db_get_int(c, r, 0, &total, "SELECT count(*) FROM person");
-        if (!e)
-            e = db_select(c, r, &rows, "SELECT id, kind, email, name, plan, attributes, created_ms, seen_ms FROM person "
-                                       "ORDER BY created_ms DESC, id DESC LIMIT ?i OFFSET ?i",
-                          (int64_t)limit, (int64_t)offset);
-    }
+    if (!e && like)
+        e = db_select(c, r, &rows, "SELECT id, kind, email, name, plan, attributes, created_ms, seen_ms FROM person "
+                                   "WHERE folded LIKE ?s ESCAPE '\\' ORDER BY created_ms DESC, id DESC LIMIT ?i OFFSET ?i",
+                      like, (int64_t)limit, (int64_t)offset);
+    else if (!e)
+        e = db_select(c, r, &rows, "SELECT id, kind, email, name, plan, attributes, created_ms, seen_ms FROM person "
+                                   "ORDER BY created_ms DESC, id DESC LIMIT ?i OFFSET ?i", (int64_t)limit, (int64_t)offset);
     while (!e && n < limit && rows_next(rows)) list[n++] = person_row(c, rows);
     e = rows_close(c, &rows, e);
+    /* Looking for few goes through all: a first page that is not full has counted them already. */
+    if (offset == 0 && n < limit)
+        total = n;
+    else if (!e && like)
+        e = db_get_int(c, r, 0, &total, "SELECT count(*) FROM person WHERE folded LIKE ?s ESCAPE '\\'", like);
+    else if (!e)
+        e = db_get_int(c, r, 0, &total, "SELECT count(*) FROM person");
     db_release(&r);
     if (e) return e;
     *out = list;
