@@ -1,15 +1,13 @@
 /* What a creator decided, over HTTP. How long things are kept is privacy's to decide: it is shown here, and changed here only by
  * those who may. */
 /* SPDX-License-Identifier: MIT */
-#include <stdlib.h>
 #include <string.h>
 
 #include "accounts/audit.h"
 #include "accounts/creator_settings.h"
+#include "accounts/label.h"
+#include "accounts/retention.h"
 #include "http/http.h"
-
-#define RETENTION_MEMBERS 32
-#define RETENTION_DAYS    36500
 
 extern const struct route creator_routes[];
 
@@ -35,25 +33,17 @@ static enum err get_creator(struct req *r)
     return e ? e : put_creator(r, &s);
 }
 
-/* Days per kind of data: {"turns_days": 30, "audit_days": null}. */
-static enum err retention_check(struct call *c, const json_t *v, const char **out)
+/* What was read and is sent back changes nothing, so it needs no more than reading it. */
+static enum err retention_change(struct call *c, const json_t *days, const char *stored)
 {
-    const char *name;
-    json_t     *days;
-    if (json_object_size(v) > RETENTION_MEMBERS) return fail_field(c, "settings.retention", "retention has over %d members", RETENTION_MEMBERS);
-    json_object_foreach((json_t *)v, name, days)
-    {
-        size_t n = strlen(name);
-        if (!n || n > 40 || strspn(name, "abcdefghijklmnopqrstuvwxyz_") != n)
-            return fail_field(c, "settings.retention", "\"%.40s\" is no kind of data", name);
-        json_int_t d = json_integer_value(days);
-        if (!json_is_null(days) && (!json_is_integer(days) || d < 1 || d > RETENTION_DAYS))
-            return fail_field(c, arena_printf(&c->mem, "settings.retention.%s", name), "%s is 1 to %d days, or null", name, RETENTION_DAYS);
-    }
-    char *text = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
-    *out = arena_strdup(&c->mem, text ? text : "{}");
-    free(text);
-    return OK;
+    json_t *now = NULL;
+    if (!days) return OK;
+    enum err e = json_parse(c, stored, strlen(stored), &now);
+    bool     same = !e && json_equal(now, days);
+    json_decref(now);
+    if (e || same) return e;
+    if (!(c->rights & RIGHT_PRIVACY)) return fail(c, ERR_FORBIDDEN, "only privacy:write decides how long things are kept");
+    return retention_set(c, days);
 }
 
 static enum err change_creator(struct req *r)
@@ -62,6 +52,7 @@ static enum err change_creator(struct req *r)
     const json_t           *settings = json_object_get(r->json, "settings"), *retention = json_object_get(settings, "retention");
     struct creator_settings s = { 0 }, now;
     unsigned                which = 0;
+    const char             *name = NULL;
     enum err                e = creator_settings_get(c, &now);
     if (e) return e;
     if (strcmp(json_get_text(r->json, "id", c->creator_id), c->creator_id)) return fail(c, ERR_NOT_FOUND, "no such creator");
@@ -70,17 +61,14 @@ static enum err change_creator(struct req *r)
     if (json_object_get(settings, "email_users")) which |= CREATOR_EMAIL_USERS;
     s.anonymous = json_get_bool(settings, "anonymous", false);
     s.email_users = json_get_bool(settings, "email_users", false);
-    if (retention) e = retention_check(c, retention, &s.retention);
-    if (!e && retention && strcmp(s.retention, now.retention)) {
-        if (!(c->rights & RIGHT_PRIVACY)) e = fail(c, ERR_FORBIDDEN, "only privacy:write decides how long things are kept");
-        which |= CREATOR_RETENTION;
-    }
+    if (s.name) e = label_check(c, "name", s.name, LIMIT_NAME_BYTES, &name);
+    if (!e) e = retention_change(c, retention, now.retention);
     if (!e) e = creator_settings_put(c, &s, which);
     if (!e) e = creator_settings_get(c, &now);
     if (!e && which)
         e = audit_put(c, &(struct audit_entry){ "creator.change", c->creator_id, "done",
                                                 (const char *[]){ "anonymous", now.anonymous ? "on" : "off", "email_users",
-                                                                  now.email_users ? "on" : "off", "retention", now.retention, NULL } });
+                                                                  now.email_users ? "on" : "off", NULL } });
     return e ? e : put_creator(r, &now);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "accounts/audit.h"
+#include "accounts/auth_reply_http.h"
 #include "accounts/person.h"
 #include "accounts/session.h"
 #include "base/clock.h"
@@ -106,25 +107,11 @@ static enum err make_token(struct req *r)
     if (!e)
         e = session_begin(c,
                           &(struct session_who){ .kind = "user", .creator_id = c->creator_id, .user_id = p.id, .role = "user",
-                                                 .agent = req_header(r, "user-agent"), .once = once,
+                                                 .agent = auth_agent(r), .once = once,
                                                  .access_s = (int)json_get_int(r->json, "expires_in", SESSION_ACCESS_SECONDS) },
                           &t);
     if (!e) e = note(c, "user.token", p.id, "session", t.session_id);
-    if (e) return e;
-    reply_header(r, "Cache-Control", "no-store");
-    struct json_out *j = reply_json(r, 201);
-    json_begin_object(j, NULL);
-    json_put_text(j, "access_token", t.access);
-    if (!once) json_put_text(j, "refresh_token", t.refresh);
-    json_put_text(j, "token_type", "bearer");
-    json_put_int(j, "expires_in", t.expires_in_s);
-    if (!once) json_put_int(j, "refresh_expires_in", t.refresh_expires_in_s);
-    json_put_text(j, "session_id", t.session_id);
-    json_put_text(j, "creator_id", c->creator_id);
-    json_put_text(j, "user_id", p.id);
-    json_put_text(j, "role", "user");
-    json_end(j);
-    return OK;
+    return e ? e : auth_put_session(r, 201, &t, false);
 }
 
 #define TEXT  "{\"type\":\"string\"}"
@@ -137,11 +124,6 @@ static enum err make_token(struct req *r)
 #define LIST_REPLY                                                                                                             \
     "{\"type\":\"object\",\"required\":[\"users\",\"total\"],\"properties\":{\"users\":{\"type\":\"array\",\"items\":" USER_REPLY          \
     "},\"total\":{\"type\":\"integer\"}}}"
-#define TOKEN_REPLY                                                                                                            \
-    "{\"type\":\"object\",\"required\":[\"access_token\",\"expires_in\",\"session_id\"],\"properties\":{\"access_token\":" TEXT          \
-    ",\"refresh_token\":" TEXT ",\"token_type\":" TEXT ",\"expires_in\":{\"type\":\"integer\"},\"refresh_expires_in\":"              \
-    "{\"type\":\"integer\"},\"session_id\":" TEXT ",\"creator_id\":" TEXT ",\"user_id\":" TEXT ",\"role\":" TEXT "}}"
-
 const struct route users_routes[] = {
     { .method = "GET", .path = "/api/v1/users", .rights = RIGHT_USERS, .handler = list_users,
       .summary = "The people being coached, newest first; q searches id, name and e-mail", .surface = "accounts", .reply_schema = LIST_REPLY },
@@ -157,6 +139,6 @@ const struct route users_routes[] = {
                 "\"expires_in\":{\"type\":\"integer\",\"minimum\":60,\"maximum\":86400,\"default\":900},"
                 "\"refresh\":{\"type\":\"boolean\",\"default\":true}}}",
       .handler = make_token, .summary = "Sign somebody in on their behalf; who is not known yet is made", .surface = "accounts",
-      .reply_schema = TOKEN_REPLY },
+      .reply_schema = AUTH_SESSION_REPLY },
     { 0 },
 };
