@@ -84,6 +84,7 @@ MUST_CHECK enum err bench_search(struct bench *b);
 MUST_CHECK enum err bench_scan(struct bench *b);
 MUST_CHECK enum err bench_ingest(struct bench *b);
 MUST_CHECK enum err bench_busy(struct bench *b);         /* questions while documents are read in */
+MUST_CHECK enum err bench_tokens(struct bench *b);       /* checking and making credentials */
 MUST_CHECK enum err bench_turn(struct bench *b);
 MUST_CHECK enum err bench_http(struct bench *b);         /* opens what it needs itself */
 MUST_CHECK enum err bench_demo_load(struct call *c);     /* the demo's documents, from files to searchable */

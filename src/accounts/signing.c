@@ -17,7 +17,6 @@
 #include <string.h>
 
 #include "accounts/access_change.h"
-#include "accounts/jwks.h"
 #include "accounts/session.h"
 #include "accounts/signature.h"
 #include "accounts/signing_store.h"
@@ -30,8 +29,8 @@ enum { PEM_MAX = 16384, MODULUS_MAX = 1024, TRIES = 5 };
 #define SEAL_PURPOSE "chiron signing keys"
 
 struct key {
-    struct signing_state s;
-    EVP_PKEY            *pkey;
+    struct signing_state  s;
+    struct signature_key *key;
 };
 static struct {
     pthread_rwlock_t lock;
@@ -177,16 +176,16 @@ static enum err from_setting(struct call *c, EVP_PKEY **out)
 
 static void drop_keys(struct key *keys, int n)
 {
-    for (int i = 0; i < n; i++) EVP_PKEY_free(keys[i].pkey);
+    for (int i = 0; i < n; i++) signature_key_drop(keys[i].key);
 }
 
-/* The key of a kid that is parsed already, with a reference of its own. */
-static EVP_PKEY *kept(const char *kid)
+/* The key of a kid that is parsed already, with a use of its own. */
+static struct signature_key *kept(const char *kid)
 {
-    EVP_PKEY *k = NULL;
+    struct signature_key *k = NULL;
     pthread_rwlock_rdlock(&ring.lock);
     for (int i = 0; i < ring.count && !k; i++)
-        if (!strcmp(ring.keys[i].s.kid, kid) && !ring.keys[i].s.from_setting && EVP_PKEY_up_ref(ring.keys[i].pkey)) k = ring.keys[i].pkey;
+        if (!strcmp(ring.keys[i].s.kid, kid) && !ring.keys[i].s.from_setting) k = signature_key_take(ring.keys[i].key);
     pthread_rwlock_unlock(&ring.lock);
     return k;
 }
@@ -204,18 +203,17 @@ static enum err read_keys(struct call *c, struct key keys[SIGNING_KEYS_MAX], int
         return e;
     }
     memset(keys, 0, SIGNING_KEYS_MAX * sizeof *keys);
-    if (own && kid_of(c, own, keys[0].s.kid)) {
-        keys[0].pkey = own;
+    if (own && kid_of(c, own, keys[0].s.kid) && (keys[0].key = signature_key_new(own))) {
         keys[0].s.from_setting = true;
         k = 1;
     }
     for (int i = 0; i < n && k < SIGNING_KEYS_MAX; i++) {
         struct key *to = &keys[k];
-        to->pkey = kept(rows[i].kid);
-        if (!to->pkey) to->pkey = unseal(&rows[i]);
+        to->key = kept(rows[i].kid);
+        if (!to->key) to->key = signature_key_new(unseal(&rows[i]));
         /* Of another secret, or tampered with. */
-        if (!to->pkey || !kid_of(c, to->pkey, to->s.kid) || strcmp(to->s.kid, rows[i].kid)) {
-            EVP_PKEY_free(to->pkey);
+        if (!to->key || !kid_of(c, signature_key_is(to->key), to->s.kid) || strcmp(to->s.kid, rows[i].kid)) {
+            signature_key_drop(to->key);
             *to = (struct key){ 0 };
             continue;
         }
@@ -330,12 +328,12 @@ enum err signing_look(struct call *c, int64_t seq)
 
 enum err signing_compact(struct call *c, const char *type, const char *payload, size_t n, const char **out)
 {
-    char      kid[SIGNING_KID_BYTES + 1];
-    EVP_PKEY *k = NULL;
+    char                  kid[SIGNING_KID_BYTES + 1];
+    struct signature_key *k = NULL;
     pthread_rwlock_rdlock(&ring.lock);
     const struct key *s = signer_of(ring.keys, ring.count);
-    if (s && EVP_PKEY_up_ref(s->pkey)) {
-        k = s->pkey;
+    if (s) {
+        k = signature_key_take(s->key);
         memcpy(kid, s->s.kid, sizeof kid);
     }
     pthread_rwlock_unlock(&ring.lock);
@@ -345,20 +343,20 @@ enum err signing_compact(struct call *c, const char *type, const char *payload, 
     unsigned char *sig = NULL;
     size_t         sig_n = 0;
     bool           made = signature_make(c, k, text, strlen(text), &sig, &sig_n);
-    EVP_PKEY_free(k);
+    signature_key_drop(k);
     if (!made) return fail(c, ERR_INTERNAL, "could not sign a token");
     *out = arena_printf(&c->mem, "%s.%s", text, token_text_base64(c, sig, sig_n));
     return OK;
 }
 
-static EVP_PKEY *find(const char *kid)
+static struct signature_key *find(const char *kid)
 {
-    int64_t   now = clock_unix_ms();
-    EVP_PKEY *k = NULL;
+    int64_t               now = clock_unix_ms();
+    struct signature_key *k = NULL;
     pthread_rwlock_rdlock(&ring.lock);
     for (int i = 0; i < ring.count && !k; i++) {
         const struct key *at = &ring.keys[i];
-        if (!strcmp(at->s.kid, kid) && (!at->s.gone_ms || now < at->s.gone_ms) && EVP_PKEY_up_ref(at->pkey)) k = at->pkey;
+        if (!strcmp(at->s.kid, kid) && (!at->s.gone_ms || now < at->s.gone_ms)) k = signature_key_take(at->key);
     }
     pthread_rwlock_unlock(&ring.lock);
     return k;
@@ -366,16 +364,16 @@ static EVP_PKEY *find(const char *kid)
 
 bool signing_right(const struct token_text *t)
 {
-    EVP_PKEY *k = t->algorithm == TOKEN_RS256 ? find(t->kid) : NULL;
-    bool      right = k && jwks_verify(k, "RS256", t->signed_text, t->signed_len, t->signature, t->signature_len);
-    EVP_PKEY_free(k);
+    struct signature_key *k = t->algorithm == TOKEN_RS256 ? find(t->kid) : NULL;
+    bool                  right = k && signature_right(k, t);
+    signature_key_drop(k);
     return right;
 }
 
 bool signing_knows(const char *kid)
 {
-    EVP_PKEY *k = find(kid);
-    EVP_PKEY_free(k);
+    struct signature_key *k = find(kid);
+    signature_key_drop(k);
     return k != NULL;
 }
 
@@ -418,7 +416,7 @@ void signing_put_jwks(struct call *c, struct json_out *j)
     pthread_rwlock_rdlock(&ring.lock);
     for (int i = 0; i < ring.count; i++) {
         const char *n = NULL, *e = NULL;
-        if (!public_numbers(c, ring.keys[i].pkey, &n, &e)) continue;
+        if (!public_numbers(c, signature_key_is(ring.keys[i].key), &n, &e)) continue;
         json_begin_object(j, NULL);
         json_put_text(j, "kty", "RSA");
         json_put_text(j, "use", "sig");

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "accounts/token.h"
-#include "base/base64.h"
 #include "base/json.h"
 
 const char *token_text_base64(struct call *c, const void *p, size_t n)
@@ -17,18 +16,43 @@ const char *token_text_base64(struct call *c, const void *p, size_t n)
     return out;
 }
 
-static bool url_alphabet(const char *text, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        char ch = text[i];
-        if (!((ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '_')) return false;
-    }
-    return n > 0;
-}
+/* One more than the value of each character of the URL alphabet. */
+static const unsigned char value_of[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11,
+    ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22,
+    ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33,
+    ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44,
+    ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55,
+    ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
+};
 
+/* Every request without a remembered token decodes three parts, so this goes by fours. */
 unsigned char *token_text_bytes(struct call *c, const char *text, size_t n, size_t *n_out)
 {
-    return url_alphabet(text, n) ? base64_decode(&c->mem, text, n, n_out) : NULL;
+    const unsigned char *p = (const unsigned char *)text;
+    unsigned char       *out = arena_alloc(&c->mem, n / 4 * 3 + 4), *to = out;
+    unsigned             v[4];
+    size_t               left = n % 4;
+    if (!n || left == 1) return NULL;
+    for (; n >= 4; n -= 4, p += 4, to += 3) {
+        for (int i = 0; i < 4; i++) v[i] = value_of[p[i]];
+        if (!v[0] || !v[1] || !v[2] || !v[3]) return NULL;
+        unsigned bits = (v[0] - 1) << 18 | (v[1] - 1) << 12 | (v[2] - 1) << 6 | (v[3] - 1);
+        to[0] = (unsigned char)(bits >> 16);
+        to[1] = (unsigned char)(bits >> 8);
+        to[2] = (unsigned char)bits;
+    }
+    if (left) {
+        for (size_t i = 0; i < left; i++)
+            if (!(v[i] = value_of[p[i]])) return NULL;
+        unsigned bits = (v[0] - 1) << 18 | (v[1] - 1) << 12 | (left == 3 ? (v[2] - 1) << 6 : 0);
+        if (bits & (left == 3 ? 0xff : 0xffff)) return NULL;
+        *to++ = (unsigned char)(bits >> 16);
+        if (left == 3) *to++ = (unsigned char)(bits >> 8);
+    }
+    *to = '\0';
+    *n_out = (size_t)(to - out);
+    return out;
 }
 
 /* One part as a JSON object; NULL: it is none. */
