@@ -23,6 +23,8 @@ const struct verb verb_table[] = {
     { "keys", verb_keys, "list or rotate the keys that sign tokens" },
     { "models", verb_models, "list, fetch, verify and remove models" },
     { "reindex", verb_reindex, "make another embedding model that of what is stored" },
+    { "audit", verb_audit, "show and check the logs of what was done" },
+    { "privacy", verb_privacy, "what is kept about people: list, export, erase" },
     { "backup", verb_backup, "write the whole instance into one file" },
     { "restore", verb_restore, "read such a file into an empty data folder" },
     { "doctor", verb_doctor, "check the installation and the data" },

@@ -38,6 +38,8 @@ int verb_token(int argc, char **argv);
 int verb_keys(int argc, char **argv);
 int verb_models(int argc, char **argv);
 int verb_reindex(int argc, char **argv);
+int verb_audit(int argc, char **argv);
+int verb_privacy(int argc, char **argv);
 int verb_backup(int argc, char **argv);
 int verb_restore(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
