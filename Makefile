@@ -5,7 +5,7 @@ CC     := gcc
 endif
 # One line a file; V=1 shows the whole commands.
 Q       = $(if $(V),,@printf "  %s\n" "$@"; )
-LIBS   := libwebsockets sqlite3 jansson libsodium libjwt libcurl libzip libxml-2.0 libutf8proc libseccomp libcrypto
+LIBS   := libwebsockets sqlite3 jansson libsodium libcurl libzip libxml-2.0 libutf8proc libseccomp libcrypto
 WARN   := -Wall -Wextra -Wshadow -Wvla -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Werror
 CFLAGS ?= -O2 -g
 CPP    := -std=c11 -D_GNU_SOURCE -Isrc -I$(B)/gen $(shell pkg-config --cflags $(LIBS) 2>/dev/null)

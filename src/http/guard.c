@@ -92,6 +92,15 @@ static bool is_given(const struct exchange *x)
     return x->cred.authorization || x->cred.api_key;
 }
 
+/* That surface's clients know one sentence for every bad token (FIT-040). */
+static enum err bad_credential(struct exchange *x, enum err e)
+{
+    struct call *c = &x->req.call;
+    if (e != ERR_UNAUTHENTICATED || strcmp(x->row->route->surface, "fit") != 0) return e;
+    call_forgive(c);
+    return fail(c, ERR_UNAUTHENTICATED, "Invalid token");
+}
+
 static enum err check_rights(struct exchange *x)
 {
     struct call *c = &x->req.call;
@@ -102,7 +111,7 @@ static enum err check_rights(struct exchange *x)
     if (given && x->server->conf->authenticate) {
         enum err e = x->server->conf->authenticate(c, &x->cred);
         if (e) nobody(c);
-        if (e && !(need & RIGHT_PUBLIC)) return e;
+        if (e && !(need & RIGHT_PUBLIC)) return bad_credential(x, e);
         if (e) call_forgive(c);
         c->rights |= RIGHT_PUBLIC;
     }
