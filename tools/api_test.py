@@ -21,7 +21,7 @@ A file begins with optional header lines (serve: FLAGS, env: NAME=value, need: P
     expect: header x-request-id exists
     expect: body contains "text"
     expect: event done json covered == true                 the last server-sent event of that name
-    expect-not: body contains "secret"
+    expect-not: body contains "secret"                      or log: what the server has logged until then
     save: ID = json documents[0].document_id                or header NAME, event NAME json PATH, body
     save: PART = json link ~ "token=(.*)"                   what the group matches
     wait: job $JOB                                          until it has ended (with the last Authorization)
@@ -57,6 +57,7 @@ class Failed(Exception):
 class Reply:
     def __init__(self, status, headers, body, kind="request"):
         self.status, self.headers, self.raw, self.kind = status, headers, body, kind
+        self.log = ""   # of the server, all of it up to now
         self.body = body.decode("utf-8", "replace")
 
     def json(self):
@@ -114,7 +115,7 @@ class Server:
     def tail(self, lines=40):
         self.log.flush()
         with open(self.log.name, "rb") as f:
-            return "\n".join(f.read().decode("utf-8", "replace").splitlines()[-lines:])
+            return "\n".join(f.read().decode("utf-8", "replace").splitlines()[-lines if lines else None:])
 
     def kill(self):
         try:
@@ -237,6 +238,8 @@ def value_of(reply, text):
         return [reply.headers.get(text[7:].strip().lower(), MISSING)]
     if text == "body":
         return [reply.body]
+    if text == "log":
+        return [reply.log]
     if text == "stderr":
         return [reply.headers.get("stderr", MISSING)]
     raise Failed("the test names something unknown: " + text)
@@ -250,7 +253,7 @@ def holds(reply, text):
     elif re.fullmatch(r"[\dx|]+", text):
         ok = any(re.fullmatch(p.replace("x", r"\d"), str(reply.status)) for p in text.split("|"))
         return ok, reply.status
-    parts = re.match(r"((?:event \S+ )?json \S+|header \S+|body|stderr)\s+(" + OPERATORS + r")(?:\s+(.*))?$", text, re.S)
+    parts = re.match(r"((?:event \S+ )?json \S+|header \S+|body|log|stderr)\s+(" + OPERATORS + r")(?:\s+(.*))?$", text, re.S)
     if not parts:
         raise Failed("the test expects something unknown: " + text)
     values = value_of(reply, parts.group(1))
@@ -388,6 +391,8 @@ class Scenario:
             elif self.reply is None:
                 raise Failed(key + ": without a request before it")
             elif key in ("expect", "expect-not"):
+                if " log " in " " + text:
+                    self.reply.log = self.server.tail(None)
                 ok, seen = holds(self.reply, text)
                 if ok != (key == "expect"):
                     shown = self.reply.body[:600] or self.reply.headers.get("stderr", "")
