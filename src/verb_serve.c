@@ -30,6 +30,7 @@
 #include "verbs.h"
 
 #define SWEEP_SECONDS    60
+#define TENANT_IDLE_MS   300000   /* a creator whom nobody asked for so long is closed */
 #define MALLOC_ARENAS    4
 #define MALLOC_MAPPED (1 << 20)   /* bytes from which a buffer is mapped by itself */
 
@@ -129,6 +130,7 @@ static void *janitor_run(void *arg)
         if (janitor.stop) break;
         pthread_mutex_unlock(&janitor.lock);
         kv_sweep();
+        tenants_close_idle(TENANT_IDLE_MS);
         struct call c;
         call_init(&c);
         session_sweep(&c);

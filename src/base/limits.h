@@ -54,7 +54,7 @@
 #define LIMIT_TOKENS                 512                  /* of one sequence; a model says its own, at most this */
 
 /* stores */
-#define LIMIT_OPEN_TENANTS           512
+#define LIMIT_OPEN_TENANTS           2048
 #define LIMIT_TENANT_READERS         8                    /* read connections kept per creator */
 #define LIMIT_TENANT_READS           64                   /* read connections of one creator at a time; more wait */
 #define LIMIT_SQL_WAIT_MS            10000

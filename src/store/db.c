@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/metric.h"
@@ -68,20 +69,40 @@ struct db {
     struct line     for_writer, for_reader;
 };
 
-/* The link that migrates becomes the writer: a creator's first request waits for every connection that is opened. */
-enum err db_open(struct call *c, const char *path, const char *schema, struct db **out)
+static struct db *db_new(const char *path)
 {
-    struct link *l = NULL;
-    enum err e = schema ? migrate(c, path, schema, &l) : link_open(c, path, LINK_WRITE, &l);
-    if (e) return e;
     struct db *db = calloc(1, sizeof *db);
-    struct conn *w = calloc(1, sizeof *w);
-    if (!db || !w || !(db->path = strdup(path))) abort();
+    if (!db || !(db->path = strdup(path))) abort();
     pthread_mutex_init(&db->lock, NULL);
     db->for_writer.last = &db->for_writer.first;
     db->for_reader.last = &db->for_reader.first;
-    *w = (struct conn){ .db = db, .link = l, .writer = true };
-    db->writer = w;
+    return db;
+}
+
+static struct conn *conn_new(struct db *db, struct link *l, bool writer)
+{
+    struct conn *k = calloc(1, sizeof *k);
+    if (!k) abort();
+    *k = (struct conn){ .db = db, .link = l, .writer = writer };
+    return k;
+}
+
+/* A creator's first request waits for every connection that is opened, and each reads the whole schema: one that finds nothing
+ * to migrate is kept as the first reader, one that migrated as the writer, and the other is opened when it is asked for. */
+enum err db_open(struct call *c, const char *path, const char *schema, struct db **out)
+{
+    struct link *reader = NULL, *writer = NULL;
+    bool         current = false;
+    enum err     e = OK;
+    if (schema && !access(path, F_OK)) e = migrate_read(c, path, schema, &reader, &current);
+    if (!e && !current) e = schema ? migrate(c, path, schema, &writer) : link_open(c, path, LINK_WRITE, &writer);
+    if (e) return e;
+    struct db *db = db_new(path);
+    if (writer) db->writer = conn_new(db, writer, true);
+    if (reader) {
+        db->idle = conn_new(db, reader, false);
+        db->idle_count = 1;
+    }
     *out = db;
     return OK;
 }
@@ -183,24 +204,31 @@ static enum err too_long(struct call *c, struct db *db, const char *what)
     return fail(c, ERR_BUSY, "too many are waiting to %s %s", what, slash ? slash + 1 : db->path);
 }
 
+static void writer_back(struct db *db)
+{
+    pthread_mutex_lock(&db->lock);
+    db->writer_known = false;
+    if (!call_next(&db->for_writer)) db->writer_out = false;
+    pthread_mutex_unlock(&db->lock);
+}
+
 static void give_back(struct conn *k)
 {
     struct db *db = k->db;
     struct conn *surplus = NULL;
-    pthread_mutex_lock(&db->lock);
     if (k->writer) {
-        db->writer_known = false;
-        if (!call_next(&db->for_writer)) db->writer_out = false;
-    } else {
-        if (db->idle_count < LIMIT_TENANT_READERS) {
-            k->next = db->idle;
-            db->idle = k;
-            db->idle_count++;
-        } else {
-            surplus = k;
-        }
-        if (!call_next(&db->for_reader)) db->readers_out--;
+        writer_back(db);
+        return;
     }
+    pthread_mutex_lock(&db->lock);
+    if (db->idle_count < LIMIT_TENANT_READERS) {
+        k->next = db->idle;
+        db->idle = k;
+        db->idle_count++;
+    } else {
+        surplus = k;
+    }
+    if (!call_next(&db->for_reader)) db->readers_out--;
     pthread_mutex_unlock(&db->lock);
     conn_close(surplus);
 }
@@ -217,17 +245,13 @@ enum err db_read(struct call *c, struct db *db, struct conn **out)
         return too_long(c, db, "read");
     }
     struct conn *k = db->idle;
+    struct link *l = NULL;
     if (k) {
         db->idle = k->next;
         db->idle_count--;
     }
     pthread_mutex_unlock(&db->lock);
-    if (!k) {
-        k = calloc(1, sizeof *k);
-        if (!k) abort();
-        k->db = db;
-        e = link_open(c, db->path, LINK_READ, &k->link);
-    }
+    if (!k && !(e = link_open(c, db->path, LINK_READ, &l))) k = conn_new(db, l, false);
     if (!e) e = link_begin(c, k->link, false, LIMIT_SQL_WAIT_MS);
     if (!e) {
         *out = k;
@@ -257,11 +281,14 @@ enum err db_write_within(struct call *c, struct db *db, int64_t wait_ms, struct 
     db->writer_out = db->writer_known = true;
     db->writer_thread = pthread_self();
     pthread_mutex_unlock(&db->lock);
+    /* Who has the writer's turn has db->writer to themselves. */
+    struct link *l = NULL;
+    if (!db->writer && !(e = link_open(c, db->path, LINK_WRITE, &l))) db->writer = conn_new(db, l, true);
     int64_t left = end_ms - clock_mono_ms();
-    e = link_begin(c, db->writer->link, true, left > 0 ? left : 0);
+    if (!e) e = link_begin(c, db->writer->link, true, left > 0 ? left : 0);
     metric_observe("chiron_sql_wait_seconds", NULL, (double)(clock_mono_us() - began_us) / 1e6);
     if (e) {
-        give_back(db->writer);
+        writer_back(db);
         return e;
     }
     *out = db->writer;

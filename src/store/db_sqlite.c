@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,7 +19,9 @@
 
 enum { PROGRESS_OPS = 4000, COPY_PAGES = 2048 };
 #define MMAP_BYTES "67108864"
+#define MMAP_FROM_BYTES (4 << 20)     /* smaller files are read into the cache */
 #define WAL_KEPT_BYTES "16777216"
+#define READ_CACHE_KIB "512"
 
 enum { BEGIN_READ, BEGIN_WRITE, COMMIT, ROLLBACK, KEPT };
 
@@ -131,12 +134,21 @@ static enum err to_wal(struct call *c, struct link *l)
     return OK;
 }
 
+/* A mapped file is resident as a whole once a little of it was read: a thousand small ones would be a quarter of a gigabyte. A
+ * large one is read from the mapping and needs next to no cache. */
+static enum err memory(struct call *c, struct link *l, const char *path, enum link_use use)
+{
+    struct stat st;
+    if (!stat(path, &st) && st.st_size >= MMAP_FROM_BYTES) return link_script(c, l, "PRAGMA mmap_size=" MMAP_BYTES);
+    return use == LINK_READ ? link_script(c, l, "PRAGMA cache_size=-" READ_CACHE_KIB) : OK;
+}
+
 static enum err pragmas(struct call *c, struct link *l, enum link_use use)
 {
     static const char always[] = "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY;"
-                                 "PRAGMA mmap_size=" MMAP_BYTES ";";
+                                 "PRAGMA journal_size_limit=" WAL_KEPT_BYTES ";";
     static const char writing[] = "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
-                                  "PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=" WAL_KEPT_BYTES ";";
+                                  "PRAGMA wal_autocheckpoint=1000;";
     enum err e = link_script(c, l, always);
     if (!e && (use == LINK_WRITE || use == LINK_MIGRATE)) e = to_wal(c, l);
     if (!e && (use == LINK_WRITE || use == LINK_MIGRATE)) e = link_script(c, l, writing);
@@ -172,7 +184,12 @@ enum err link_open(struct call *c, const char *path, enum link_use use, struct l
     sqlite3_busy_handler(l->h, on_busy, l);
     sqlite3_progress_handler(l->h, PROGRESS_OPS, on_progress, l);
     l->wait_until_ms = clock_mono_ms() + LIMIT_SQL_WAIT_MS;
+    int keep_log = 1;
+    /* Making and removing the log's two files is a quarter of what it costs to open a creator. They stay, the log emptied by
+     * whoever closes last, which takes every link's journal_size_limit. */
+    if (use != LINK_SNAPSHOT) sqlite3_file_control(l->h, "main", SQLITE_FCNTL_PERSIST_WAL, &keep_log);
     e = pragmas(c, l, use);
+    if (!e) e = memory(c, l, path, use);
     if (!e && fresh) e = sync_folder_of(c, path);
 out:
     if (e) {

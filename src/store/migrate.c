@@ -199,7 +199,7 @@ enum err migrate_with(struct call *c, const char *db_path, const struct migratio
     return OK;
 }
 
-enum err migrate(struct call *c, const char *db_path, const char *schema, struct link **out)
+static enum err list_of(struct call *c, const char *schema, struct migration **out, int *n_out)
 {
     const char *prefix = arena_printf(&c->mem, "schema/%s/", schema);
     int count = 0;
@@ -211,5 +211,33 @@ enum err migrate(struct call *c, const char *db_path, const char *schema, struct
         if (!isdigit((unsigned char)*name)) return fail(c, ERR_INTERNAL, "%s does not begin with a number", a->path);
         list[i] = (struct migration){ (int)strtol(name, NULL, 10), name, (const char *)a->data };
     }
-    return migrate_with(c, db_path, list, count, out);
+    *out = list;
+    *n_out = count;
+    return OK;
+}
+
+enum err migrate_read(struct call *c, const char *db_path, const char *schema, struct link **out, bool *current_out)
+{
+    struct migration *list = NULL;
+    struct link      *l = NULL;
+    bool              finished = false;
+    int               count = 0;
+    enum err          e = list_of(c, schema, &list, &count);
+    if (!e) e = link_open(c, db_path, LINK_READ, &l);
+    if (!e) e = nothing_pending(c, l, db_path, list, count, &finished);
+    if (e || !finished) {
+        link_close(l);
+        return e;
+    }
+    *out = l;
+    *current_out = true;
+    return OK;
+}
+
+enum err migrate(struct call *c, const char *db_path, const char *schema, struct link **out)
+{
+    struct migration *list = NULL;
+    int               count = 0;
+    enum err          e = list_of(c, schema, &list, &count);
+    return e ? e : migrate_with(c, db_path, list, count, out);
 }

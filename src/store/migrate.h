@@ -15,6 +15,8 @@ struct migration {
  * ERR_CONFLICT: the file was made by a newer binary; the words name both numbers.
  * out: the link that was used, fit for writing from then on; NULL: not wanted. */
 MUST_CHECK enum err migrate(struct call *c, const char *db_path, const char *schema /* "accounts", "creator" */, struct link **out);
+/* Whether a file that is there needs no migration; then *out is the reading link that found it out. ERR_CONFLICT as above. */
+MUST_CHECK enum err migrate_read(struct call *c, const char *db_path, const char *schema, struct link **out, bool *current_out);
 /* The same with the list given: ascending numbers. */
 MUST_CHECK enum err migrate_with(struct call *c, const char *db_path, const struct migration *list, int count, struct link **out);
 #endif

@@ -24,6 +24,8 @@ struct db  *store_accounts(void);                          /* accounts.db */
 /* The creator's database, opened and migrated when needed, kept open for the next (at most LIMIT_OPEN_TENANTS,
  * least recently used and unused goes first). ERR_NOT_FOUND: no such creator. Sets c->tenant, c->creator_id. */
 MUST_CHECK enum err tenant_open(struct call *c, const char *creator_id);
+/* Closes creators that nobody has used for at least idle_ms; the next use opens them again. */
+void        tenants_close_idle(int64_t idle_ms);
 void        tenant_release(struct call *c);                /* NULL tenant allowed */
 struct db  *tenant_db(struct tenant *t);
 const char *tenant_id(struct tenant *t);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,13 +35,14 @@ struct tenant {
     char          *dir;
     struct db     *db;                  /* NULL while it is being opened */
     int            users;
+    int64_t        used_ms;             /* when the last user left; clock_mono_ms */
     bool           going;               /* is being removed: not found */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t  opened = PTHREAD_COND_INITIALIZER;
 static struct tenant  *rows[ROWS], *newest, *oldest;
-static int             count;
+static int             count, most;
 
 bool tenant_id_valid(const char *creator_id)
 {
@@ -150,10 +152,22 @@ static enum err open_registered(struct call *c, struct tenant *t)
     return OK;
 }
 
+/* An open creator holds three descriptors for each of its connections, of which it rarely has more than two. Where the system
+ * gives few, fewer are kept open. */
+static int places(void)
+{
+    enum { EACH = 8, LEFT = 512, LEAST = 16 };
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur == RLIM_INFINITY || r.rlim_cur >= (rlim_t)LIMIT_OPEN_TENANTS * EACH + LEFT) return LIMIT_OPEN_TENANTS;
+    int n = ((int)r.rlim_cur - LEFT) / EACH;
+    return n < LEAST ? LEAST : n;
+}
+
 /* With the lock held. NULL: every place is in use. */
 static struct tenant *place_for(struct call *c, const char *id, struct tenant **evicted)
 {
-    if (count >= LIMIT_OPEN_TENANTS) {
+    if (!most) most = places();
+    if (count >= most) {
         struct tenant *t = oldest;
         while (t && (t->users || !t->db || t->going)) t = t->newer;
         if (!t) return NULL;
@@ -212,7 +226,7 @@ static enum err take(struct call *c, const char *id, struct tenant **out)
     if (evicted) tenant_free(evicted);
     if (!t) {
         c->retry_after_s = 1;
-        return fail(c, ERR_BUSY, "%d creators are in use at once", LIMIT_OPEN_TENANTS);
+        return fail(c, ERR_BUSY, "%d creators are in use at once", most);
     }
     if (mine) {
         struct tenant opening = { .dir = t->dir };
@@ -252,7 +266,31 @@ void tenant_release(struct call *c)
     pthread_mutex_lock(&lock);
     assert(t->users > 0);
     t->users--;
+    t->used_ms = clock_mono_ms();
     pthread_mutex_unlock(&lock);
+}
+
+/* The least recently used stand first, so the look ends at the first that is still wanted. */
+static struct tenant *idle_since(int64_t before_ms)
+{
+    struct tenant *t = oldest;
+    while (t && (t->users || !t->db || t->going)) t = t->newer;
+    return t && t->used_ms <= before_ms ? t : NULL;
+}
+
+void tenants_close_idle(int64_t idle_ms)
+{
+    int64_t before_ms = clock_mono_ms() - idle_ms;
+    for (;;) {
+        /* One at a time: closing writes to the disk, and nobody waits for the lock meanwhile. */
+        pthread_mutex_lock(&lock);
+        struct tenant *t = idle_since(before_ms);
+        if (t) take_out(t);
+        metric_set("chiron_tenants_open", NULL, count);
+        pthread_mutex_unlock(&lock);
+        if (!t) return;
+        tenant_free(t);
+    }
 }
 
 struct db *tenant_db(struct tenant *t)
@@ -336,7 +374,7 @@ static enum err shut(struct call *c, const char *id, struct tenant **out)
     }
     if (t && t->going) e = fail(c, ERR_NOT_FOUND, "no creator %s", id);
     if (!e && !t) t = place_for(c, id, &evicted);
-    if (!e && !t) e = fail(c, ERR_BUSY, "%d creators are in use at once", LIMIT_OPEN_TENANTS);
+    if (!e && !t) e = fail(c, ERR_BUSY, "%d creators are in use at once", most);
     if (!e) t->going = true;
     while (!e && t->users) {
         e = wait_opened(c);
