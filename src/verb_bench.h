@@ -87,6 +87,7 @@ MUST_CHECK enum err bench_busy(struct bench *b);         /* questions while docu
 MUST_CHECK enum err bench_tokens(struct bench *b);       /* checking and making credentials */
 MUST_CHECK enum err bench_turn(struct bench *b);
 MUST_CHECK enum err bench_http(struct bench *b);         /* opens what it needs itself */
+MUST_CHECK enum err bench_tenants(struct bench *b);      /* a thousand creators; opens what it needs itself */
 MUST_CHECK enum err bench_demo_load(struct call *c);     /* the demo's documents, from files to searchable */
 
 /* ---- the load that http rows are measured with ---- */
@@ -94,6 +95,9 @@ struct bench_load {
     const char *host;                 /* "127.0.0.1" */
     int         port;
     const char *path, *token;         /* token NULL: none */
+    const char *method;               /* NULL: POST; of a GET the body is left out */
+    const char **tokens;              /* the i-th request has the i-th of them, round and round; NULL: token */
+    int         token_count;
     int         clients;
     double      seconds, warm_s;
     /* The i-th request's JSON body into out. */

@@ -58,12 +58,14 @@ static enum err ask(struct load *w, struct link *k)
     buf_clear(&w->body);
     buf_clear(&k->out);
     buf_clear(&k->in);
+    const char *token = l->tokens ? l->tokens[w->next % (uint64_t)l->token_count] : l->token;
+    bool        gets = l->method && !strcmp(l->method, "GET");
     l->body(l->arg, w->next++, &w->body);
-    buf_printf(&k->out, "POST %s HTTP/1.1\r\nHost: %s:%d\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n", l->path, l->host,
-               l->port, w->body.len);
-    if (l->token) buf_printf(&k->out, "Authorization: Bearer %s\r\n", l->token);
+    buf_printf(&k->out, "%s %s HTTP/1.1\r\nHost: %s:%d\r\n", l->method ? l->method : "POST", l->path, l->host, l->port);
+    if (!gets) buf_printf(&k->out, "Content-Type: application/json\r\nContent-Length: %zu\r\n", w->body.len);
+    if (token) buf_printf(&k->out, "Authorization: Bearer %s\r\n", token);
     buf_adds(&k->out, "\r\n");
-    buf_add(&k->out, w->body.data, w->body.len);
+    if (!gets) buf_add(&k->out, w->body.data, w->body.len);
     if (k->out.failed) return fail(w->c, ERR_TOO_LARGE, "the request is too long");
     k->began = bench_now();
     errno = 0;
