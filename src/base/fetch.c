@@ -22,6 +22,7 @@
 #include "base/clock.h"
 
 enum { FETCH_TAG_BYTES = 256, FETCH_URL_BYTES = 8192 };
+enum { MAIL_REPLY_S = 20 };        /* the most a mail server may think about one command */
 enum { POLL_MS = 50, CONNECT_MS = 10000, STREAM_ERROR_BYTES = 64 * 1024 };
 
 struct transfer {
@@ -318,6 +319,8 @@ static enum err perform(struct transfer *t, int64_t timeout_ms, CURLcode *code)
     CURLMcode mc = curl_multi_add_handle(m, t->easy);
     if (mc) return fail(t->c, ERR_UPSTREAM, "transfer failed: %s", curl_multi_strerror(mc));
     enum err e = drive(t, m, timeout_ms, code);
+    /* Taking a mail's transfer off in its midst says goodbye to the server, and waits for it to answer. */
+    if (e) curl_easy_setopt(t->easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, 1L);
     curl_multi_remove_handle(m, t->easy);
     return e;
 }
@@ -378,6 +381,9 @@ static void set_mail_options(CURL *e, const struct mail_opts *o, struct curl_sli
     if (o->ca_file) curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    curl_easy_setopt(e, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)MAIL_REPLY_S);
+    /* A kept connection would be said goodbye to when its thread ends, where nothing bounds the wait. */
+    curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(e, CURLOPT_MAIL_FROM, o->from);
     curl_easy_setopt(e, CURLOPT_MAIL_RCPT, to);
     curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);

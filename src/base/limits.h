@@ -75,7 +75,7 @@
 #define LIMIT_FETCH_BYTES            (32LL * 1024 * 1024)
 #define LIMIT_FETCH_RETRIES          3
 #define LIMIT_FETCH_MS               60000
-#define LIMIT_MAIL_MS                20000                /* to give one mail to the mail server */
+#define LIMIT_MAIL_MS                60000                /* to give one mail to the mail server */
 #define LIMIT_MAIL_BYTES             (64 * 1024)          /* one mail, headers and all */
 #define LIMIT_MAIL_QUEUE             256                  /* mails and requests for one that wait; then 503 + Retry-After */
 #define LIMIT_RETRY_AFTER_SECONDS    30                   /* a provider asking for more is a failure now */
