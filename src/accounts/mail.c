@@ -100,6 +100,7 @@ bool url_is_loopback(const char *url)
 static enum err read_public_url(struct call *c)
 {
     const char *url = conf_text("PUBLIC_URL");
+    box.public_url[0] = '\0';
     if (!url || !*url) return OK;
     size_t n = strlen(url), host;
     host_of(url, &host);
