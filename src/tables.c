@@ -7,6 +7,7 @@
 #include "accounts/accounts.h"
 #include "accounts/limit.h"
 #include "accounts/mail.h"
+#include "accounts/oidc_issuers.h"
 #include "accounts/person_table.h"
 #include "accounts/privacy.h"
 #include "accounts/retention.h"
@@ -25,6 +26,8 @@ extern const struct route accounts_routes[];
 extern const struct route jwks_routes[];
 extern const struct route auth_routes[];
 extern const struct route auth_self_routes[];
+extern const struct route link_routes[];
+extern const struct route oidc_routes[];
 extern const struct route limits_routes[];
 extern const struct route creator_routes[];
 extern const struct route keys_routes[];
@@ -52,12 +55,12 @@ extern const struct retention_rule accounts_retention_rules[];
 const struct setting *const all_settings[] = {
     verb_settings_rows, store_settings,     http_settings,     encoder_settings, models_settings,
     accounts_settings,  knowledge_settings, coaching_settings, admin_settings,   install_settings,
-    mail_settings,      limit_settings,     account_settings,  NULL,
+    mail_settings,      oidc_settings,      limit_settings,     account_settings,  NULL,
 };
 
 const struct route *const all_routes[] = {
     http_routes,  accounts_routes, knowledge_routes, rag_routes,   search_routes,
-    auth_routes,  auth_self_routes,
+    auth_routes,  auth_self_routes, link_routes,     oidc_routes,
     coaching_routes, openai_routes, admin_routes,     limits_routes,    creator_routes,
     jwks_routes,
     keys_routes,  members_routes,  roles_routes,     users_routes,     visitors_routes,

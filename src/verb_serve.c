@@ -13,6 +13,7 @@
 #include "accounts/limit.h"
 #include "accounts/token.h"
 #include "accounts/mail.h"
+#include "accounts/oidc_issuers.h"
 #include "accounts/person_seen.h"
 #include "accounts/retention.h"
 #include "accounts/session.h"
@@ -181,6 +182,7 @@ static enum err open_all(struct call *c, enum stage *stage)
     *stage = OPEN_STORE;
     e = accounts_open(c);
     if (!e) e = mail_open(c);
+    if (!e) e = oidc_issuers_open(c);
     if (!e) e = person_seen_open(c);
     if (e) return e;
     *stage = OPEN_ACCOUNTS;
@@ -217,6 +219,7 @@ static void close_all(enum stage stage)
     reranker_free(ranker);
     person_seen_close();
     mail_close();
+    oidc_issuers_close();
     if (stage >= OPEN_ACCOUNTS) accounts_close();
     if (stage >= OPEN_STORE) store_close();
 }

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts/account.h"
 #include "accounts/creator_settings.h"
 #include "accounts/link_store.h"
 #include "accounts/mail.h"
-#include "accounts/proof_store.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -100,11 +100,11 @@ static enum err look_up(struct call *c, const struct asked *a, struct link_row *
         *wanted = true;
         return OK;
     }
-    struct proof_account account;
-    enum err e = proof_account_of_email(c, a->email, &account);
+    struct account account;
+    enum err e = account_of_email(c, a->email, &account);
     if (e) return e == ERR_NOT_FOUND ? OK : e;
     row->account_id = account.id;
-    *wanted = account.active && (a->purpose != LINK_VERIFY || !account.verified);
+    *wanted = account.active && (a->purpose != LINK_VERIFY || !account.email_verified);
     return OK;
 }
 
@@ -190,14 +190,15 @@ enum err link_read(struct call *c, const char *token, struct link *out)
     if (e) return e;
     enum link_purpose purpose = link_of(row.purpose);
     if (purpose == LINK_PURPOSES) return fail(c, ERR_CORRUPT, "a mail link has the unknown purpose \"%.20s\"", row.purpose);
-    *out = (struct link){ purpose, row.hash, row.creator_id, row.account_id, row.role, row.email, row.mailed };
+    *out = (struct link){ purpose, row.hash, row.creator_id, row.account_id, row.role, row.email, row.mailed, false };
     return OK;
 }
 
-enum err link_spend(struct call *c, const struct link *l)
+enum err link_spend(struct call *c, struct link *l)
 {
     bool     won = false;
     enum err e = link_row_use(c, l->hash, &won);
+    if (!e) l->spent = won;
     return e ? e : won ? OK : refuse(c);
 }
 

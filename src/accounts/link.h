@@ -42,10 +42,11 @@ struct link {
     const char       *creator_id, *account_id, *role;   /* each may be NULL */
     const char       *email;
     bool              mailed;       /* it went to that address and nowhere else: who holds it reads that mailbox */
+    bool              spent;        /* by link_spend of this one */
 };
 MUST_CHECK enum err link_read(struct call *c, const char *token, struct link *out);
 /* Uses it. ERR_UNAUTHENTICATED: somebody was faster. */
-MUST_CHECK enum err link_spend(struct call *c, const struct link *l);
+MUST_CHECK enum err link_spend(struct call *c, struct link *l);
 /* Gives it back after what it was spent on failed. */
 MUST_CHECK enum err link_unspend(struct call *c, const struct link *l);
 /* A link of this account that signs it in within five minutes, not mailed: for a sign-in elsewhere that wants a second factor. */

@@ -4,63 +4,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "accounts/proof_store.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 #include "store/db.h"
 #include "store/store.h"
 
-#define ACCOUNT_COLUMNS "id, email, full_name, state, email_verified_ms, totp_on_ms"
-
-/* Takes the result of a select of these columns to its end. */
-static enum err read_one(struct call *c, struct conn **r, struct rows *rows, enum err e, struct proof_account *out)
+enum err proof_account_of_issuer(struct call *c, const char *issuer, const char *subject, const char **id_out)
 {
-    struct proof_account a = { 0 };
-    bool                 found = !e && rows_next(rows);
-    if (found)
-        a = (struct proof_account){ .id = arena_strdup(&c->mem, rows_text(rows, 0)),
-                                    .email = arena_strdup(&c->mem, rows_text(rows, 1)),
-                                    .full_name = arena_strdup(&c->mem, rows_text(rows, 2)),
-                                    .active = !strcmp(rows_text(rows, 3), "active"),
-                                    .verified = !rows_null(rows, 4),
-                                    .totp = !rows_null(rows, 5) };
-    e = rows_close(c, &rows, e);
-    db_release(r);
+    struct conn *r = NULL;
+    const char  *id = NULL;
+    enum err     e = db_read(c, store_accounts(), &r);
+    if (!e) e = db_get_text(c, r, &id, "SELECT account_id FROM account_issuer WHERE issuer = ?s AND subject = ?s", issuer, subject);
+    db_release(&r);
     if (e) return e;
-    if (!found) return ERR_NOT_FOUND;
-    *out = a;
+    if (!id) return ERR_NOT_FOUND;
+    *id_out = id;
     return OK;
-}
-
-enum err proof_account_of_email(struct call *c, const char *email, struct proof_account *out)
-{
-    struct conn *r = NULL;
-    struct rows *rows = NULL;
-    enum err     e = db_read(c, store_accounts(), &r);
-    if (!e) e = db_select(c, r, &rows, "SELECT " ACCOUNT_COLUMNS " FROM account WHERE email = ?s", email);
-    return read_one(c, &r, rows, e, out);
-}
-
-enum err proof_account_get(struct call *c, const char *id, struct proof_account *out)
-{
-    struct conn *r = NULL;
-    struct rows *rows = NULL;
-    enum err     e = db_read(c, store_accounts(), &r);
-    if (!e) e = db_select(c, r, &rows, "SELECT " ACCOUNT_COLUMNS " FROM account WHERE id = ?s", id);
-    return read_one(c, &r, rows, e, out);
-}
-
-enum err proof_account_of_issuer(struct call *c, const char *issuer, const char *subject, struct proof_account *out)
-{
-    struct conn *r = NULL;
-    struct rows *rows = NULL;
-    enum err     e = db_read(c, store_accounts(), &r);
-    if (!e)
-        e = db_select(c, r, &rows,
-                      "SELECT " ACCOUNT_COLUMNS " FROM account WHERE id IN "
-                      "(SELECT account_id FROM account_issuer WHERE issuer = ?s AND subject = ?s)",
-                      issuer, subject);
-    return read_one(c, &r, rows, e, out);
 }
 
 enum err proof_email(struct call *c, const char *account_id, bool take_over, bool *first_out)
