@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "accounts/audit.h"
 #include "base/json.h"
 #include "store/store.h"
 #include "verbs.h"
@@ -45,6 +46,7 @@ int verb_backup(int argc, char **argv)
     if (!e) e = store_open(&v.call, dir);
     if (!e) {
         e = store_backup(&v.call, a.words[0]);
+        if (!e) e = audit_put_instance(&v.call, &(struct audit_entry){ "instance.backup", "", "done", NULL });
         store_close();
     }
     if (!e && stat(a.words[0], &st)) e = fail(&v.call, ERR_IO, "%s is not there after the backup", a.words[0]);
@@ -63,6 +65,12 @@ int verb_restore(int argc, char **argv)
     enum err        e = verb_open(&v, &a, VERB_CONF, NULL);
     const char     *dir = e ? NULL : verb_data_dir(&v.call);
     if (!e) e = store_restore(&v.call, a.words[0], dir);
+    /* What came back may hold people who were erased after it was made: the log says that it is an earlier day again. */
+    if (!e) {
+        e = store_open(&v.call, dir);
+        if (!e) e = audit_put_instance(&v.call, &(struct audit_entry){ "instance.restore", "", "done", NULL });
+        store_close();
+    }
     if (!e) print_done(&v, NULL, dir, 0);
     return verb_close(&v, e);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "accounts/audit.h"
 #include "base/json.h"
 #include "encoder/encoder.h"
 #include "knowledge/knowledge.h"
@@ -83,6 +84,7 @@ static enum err one_creator(struct verb_env *v, const char *creator, bool only_l
     const char *job = NULL;
     enum err e = tenant_open(c, creator);
     if (!e && !only_look) e = reindex_begin(c, true, &job);
+    if (!e && job) e = audit_put(c, &(struct audit_entry){ "knowledge.reindex", job, "done", NULL });
     if (!e && job) e = run_job(c, job);
     if (!e) e = reindex_look(c, &s);
     if (!e && !v->json) printf("%-24s %s\n", creator, reindex_words(c, &s));

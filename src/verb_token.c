@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "accounts/accounts.h"
+#include "accounts/audit.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "verbs.h"
@@ -41,6 +42,9 @@ int verb_token(int argc, char **argv)
     enum err        e = verb_open(&v, &a, VERB_STORE | VERB_CREATE, creator);
     if (!e) e = accounts_open(&v.call);
     if (!e) e = token_make(&v.call, creator, user, role, (int)hours, &token);
+    if (!e)
+        e = audit_put(&v.call, &(struct audit_entry){ "token.make", user ? arena_printf(&v.call.mem, AUDIT_USER "%s", user) : creator, "done",
+                                                      (const char *[]){ "role", role, NULL } });
     if (!e && v.json) {
         struct buf b;
         buf_init(&b, 64 * 1024);

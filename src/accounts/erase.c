@@ -5,7 +5,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "accounts/audit.h"
+#include "accounts/account.h"
 #include "accounts/privacy_parts.h"
 #include "accounts/session.h"
 #include "base/clock.h"
@@ -195,6 +195,16 @@ static enum err erase_in_creators(struct call *c, struct erasure *er)
     tenant_release(&work);
     call_dispose(&work);
     return e;
+}
+
+enum err account_prove_erasure(struct call *c, const char *password)
+{
+    struct account a;
+    if (!c->account_id[0]) return OK;
+    enum err e = account_get(c, c->account_id, &a);
+    if (e || !a.password) return e;
+    if (!password) return fail_field(c, "password", "the account's password is needed");
+    return account_prove(c, &a, &(struct proof){ .password = password });
 }
 
 enum err account_erase(struct call *c, const char *account_id, const char **certificate_out)

@@ -5,7 +5,6 @@
 
 #include "accounts/audit.h"
 #include "accounts/export.h"
-#include "accounts/password.h"
 #include "accounts/privacy_parts.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -51,21 +50,6 @@ enum err person_known(struct call *c, const char *user_id, bool *out)
     if (e) return e;
     *out = n > 0;
     return n ? OK : export_any(c, &p, out);
-}
-
-enum err account_prove_erasure(struct call *c, const char *password)
-{
-    struct conn *r = NULL;
-    const char  *hash = NULL;
-    bool         right = false, old = false;
-    if (!c->account_id[0]) return OK;
-    enum err e = db_read(c, store_accounts(), &r);
-    if (!e) e = db_get_text(c, r, &hash, "SELECT password_hash FROM account WHERE id = ?s", c->account_id);
-    db_release(&r);
-    if (e || !hash) return e;
-    if (!password) return fail_field(c, "password", "the account's password is needed");
-    e = password_check(c, password, hash, &right, &old);
-    return !e && !right ? fail(c, ERR_UNAUTHENTICATED, "the password is wrong") : e;
 }
 
 enum err account_find(struct call *c, const char *account_id, struct person_who *out)

@@ -4,6 +4,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "coaching/coaching_store.h"
 
+#include "accounts/audit.h"
 #include "base/clock.h"
 #include "store/db.h"
 #include "store/erased.h"
@@ -59,6 +60,7 @@ enum err coach_save(struct call *c, const struct coach *coach, bool keep_existin
                          "method = excluded.method, style = excluded.style, updated_ms = excluded.updated_ms",
                    coach->id, coach->name, coach->description, coach->language, coach->expertise, coach->method, coach->style,
                    now, now);
+    if (!e && !keep_existing) e = audit_put_in(c, w, &(struct audit_entry){ "coach.change", coach->id, "done", NULL });
     if (!e) e = db_commit(c, &w);
     db_release(&w);
     return e;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "accounts/audit.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "knowledge/search_index.h"
@@ -235,6 +236,9 @@ enum err document_store_remove(struct call *c, const char *id, const char **job_
     if (!e) e = db_run(c, w, "DELETE FROM document WHERE id = ?s", id);
     if (!e) e = document_store_drop_file(c, w, d.sha256, "");
     if (!e) e = document_store_drop_file(c, w, next, "");
+    if (!e)
+        e = audit_put_in(c, w, &(struct audit_entry){ "document.delete", id, "done",
+                                                      (const char *[]){ "chunks", arena_printf(&c->mem, "%d", d.chunks), NULL } });
     if (!e) e = db_commit(c, &w);
     db_release(&w);
     if (!e) *job_out = d.job_id;
