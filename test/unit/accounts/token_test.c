@@ -7,8 +7,10 @@
 #include <cmocka.h>
 #undef fail
 
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -483,6 +485,74 @@ static void what_is_derived_from_the_key_changes_with_purpose_text_and_key(void 
     assert_string_not_equal(one, token_derive(c, "p", "t"));
 }
 
+/* ---- keys from settings (CRE-067) ---- */
+
+static const char *pem_of(struct call *c, EVP_PKEY *k, bool private)
+{
+    char *text = NULL;
+    BIO  *b = BIO_new(BIO_s_mem());
+    assert_int_equal(private ? PEM_write_bio_PrivateKey(b, k, NULL, NULL, 0, NULL, NULL) : PEM_write_bio_PUBKEY(b, k), 1);
+    long        n = BIO_get_mem_data(b, &text);
+    const char *out = arena_printf(&c->mem, "%.*s", (int)n, text);
+    BIO_free(b);
+    return out;
+}
+
+static void a_key_pair_from_the_settings_signs_and_the_one_before_still_verifies_CRE_067(void **state)
+{
+    struct call *c = *state;
+    const char  *before = NULL, *token = NULL;
+    char         kid[SIGNING_KID_BYTES + 1];
+    EVP_PKEY    *k = EVP_RSA_gen(2048), *small = EVP_RSA_gen(1024), *ec = EVP_EC_gen("P-256");
+    assert_ok(c, token_make(c, "demo", "ann", "user", 1, &before));
+    accounts_close();
+    set(c, "JWT_PRIVATE_KEY", pem_of(c, k, true));
+    set(c, "JWT_PUBLIC_KEY", pem_of(c, k, false));
+    assert_ok(c, accounts_open(c));
+    assert_ok(c, token_make(c, "demo", "ann", "user", 1, &token));
+    assert_ok(c, bearer(c, token));
+    assert_ok(c, bearer(c, before));
+    assert_int_equal(signing_rotate(c, kid), ERR_CONFLICT);
+    call_forgive(c);
+    /* As one line, as an environment file holds it. */
+    const char *pem = pem_of(c, k, true);
+    struct buf  line;
+    buf_init(&line, 8192);
+    for (; *pem; pem++) {
+        if (*pem == '\n') buf_adds(&line, "\\n");
+        else buf_addc(&line, *pem);
+    }
+    accounts_close();
+    set(c, "JWT_PRIVATE_KEY", line.data);
+    assert_ok(c, accounts_open(c));
+    assert_ok(c, bearer(c, token));
+    accounts_close();
+    static const char *const wrong[] = { "rubbish", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n" };
+    for (size_t i = 0; i < 4; i++) {
+        set(c, "JWT_PRIVATE_KEY", i < 2 ? wrong[i] : pem_of(c, i == 2 ? small : ec, true));
+        set(c, "JWT_PUBLIC_KEY", "");
+        assert_int_equal(accounts_open(c), ERR_INVALID);
+        assert_string_equal(c->err_field, "JWT_PRIVATE_KEY");
+        call_forgive(c);
+    }
+    set(c, "JWT_PRIVATE_KEY", line.data);
+    set(c, "JWT_PUBLIC_KEY", pem_of(c, ec, false));
+    assert_int_equal(accounts_open(c), ERR_INVALID);
+    assert_string_equal(c->err_field, "JWT_PUBLIC_KEY");
+    call_forgive(c);
+    set(c, "JWT_PRIVATE_KEY", "");
+    assert_int_equal(accounts_open(c), ERR_INVALID);
+    assert_string_equal(c->err_field, "JWT_PUBLIC_KEY");
+    call_forgive(c);
+    set(c, "JWT_PUBLIC_KEY", "");
+    assert_ok(c, accounts_open(c));
+    assert_int_equal(bearer(c, token), ERR_UNAUTHENTICATED);
+    buf_dispose(&line);
+    EVP_PKEY_free(k);
+    EVP_PKEY_free(small);
+    EVP_PKEY_free(ec);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -506,6 +576,7 @@ int main(void)
         T(claims_of_a_wrong_kind_are_refused_FIT_040),
         T(a_refresh_token_is_no_access_token_and_the_other_way_round),
         T(our_key_alone_does_not_make_a_token_ours),
+        T(a_key_pair_from_the_settings_signs_and_the_one_before_still_verifies_CRE_067),
         T(token_make_refuses_bad_ids_and_roles),
         T(a_short_secret_does_not_start_FIT_036_CRE_067),
         T(a_user_speaks_for_itself_only_and_a_service_for_anyone_RAG_010),
