@@ -66,6 +66,16 @@ verbs_documented() {
     done
     return $wrong
 }
+# What docs/privacy.md says is kept is what the program says.
+tables_documented() {
+    wrong=0
+    "$b/chiron" privacy tables >"$log.tables" || return 1
+    while IFS= read -r line; do
+        grep -qF -- "$line" docs/privacy.md || { echo "docs/privacy.md lacks: $line"; wrong=1; }
+    done <"$log.tables"
+    rm -f "$log.tables"
+    return $wrong
+}
 settings_documented() {
     wrong=0
     for s in $("$b/chiron" config -o json | grep -oE '"name":"[A-Z0-9_]*"' | cut -d'"' -f4); do
@@ -98,6 +108,7 @@ if command -v clang-14 >/dev/null; then check "clang reads it without a warning"
 if [ -e /usr/include/cmocka.h ]; then check "the tests compile without a warning" syntax_tests; else echo "skip cmocka is not installed (make test installs it)"; fi
 check "route tables are whole (chiron __check)" tables
 check "man page and completions name every verb and flag" verbs_documented
+check "docs/privacy.md lists every table" tables_documented
 check ".env.example names every setting" settings_documented
 check "links in the documents lead somewhere" links
 check "no path of somebody's machine" foreign_paths

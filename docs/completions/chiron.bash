@@ -3,7 +3,7 @@
 _chiron() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} flags=
     if [ "$COMP_CWORD" = 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "serve ingest search ask why embed rerank eval token keys models reindex backup restore doctor bench config version help" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "serve ingest search ask why embed rerank eval token keys models reindex audit privacy backup restore doctor bench config version help" -- "$word")
         return
     fi
     case $before in
@@ -26,6 +26,8 @@ _chiron() {
     token) flags="--creator --user --role --hours" ;;
     keys) flags="list rotate" ;;
     models) flags="list verify pull use remove --sha256 --name" ;;
+    audit) flags="list verify --creator --action --actor --limit" ;;
+    privacy) flags="tables export erase retention certificate --creator --user --account --yes --dry-run" ;;
     reindex) flags="--creator --model --status" ;;
     doctor) flags="--tenants" ;;
     bench) flags="--seconds --threads --precision --rows --json --only --bare --url --token --pid --clients" ;;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # fish completion for chiron: put it into ~/.config/fish/completions/
-set -l verbs serve ingest search ask why embed rerank eval token keys models reindex backup restore doctor bench config version
+set -l verbs serve ingest search ask why embed rerank eval token keys models reindex audit privacy backup restore doctor bench config version
 complete -c chiron -f -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c chiron -l data -r -d 'data folder'
 complete -c chiron -s o -l output -x -a 'text json' -d 'form of the output'
@@ -41,6 +41,16 @@ complete -c chiron -n '__fish_seen_subcommand_from token' -l role -x -a 'owner a
 complete -c chiron -n '__fish_seen_subcommand_from token' -l hours -x
 complete -c chiron -n '__fish_seen_subcommand_from models' -a 'list verify pull use remove'
 complete -c chiron -n '__fish_seen_subcommand_from reindex' -l creator -x
+complete -c chiron -n '__fish_seen_subcommand_from audit' -a 'list verify'
+complete -c chiron -n '__fish_seen_subcommand_from audit privacy' -l creator -x
+complete -c chiron -n '__fish_seen_subcommand_from audit' -l action -x
+complete -c chiron -n '__fish_seen_subcommand_from audit' -l actor -x
+complete -c chiron -n '__fish_seen_subcommand_from audit' -l limit -x
+complete -c chiron -n '__fish_seen_subcommand_from privacy' -a 'tables export erase retention certificate'
+complete -c chiron -n '__fish_seen_subcommand_from privacy' -l user -x
+complete -c chiron -n '__fish_seen_subcommand_from privacy' -l account -x
+complete -c chiron -n '__fish_seen_subcommand_from privacy' -l yes
+complete -c chiron -n '__fish_seen_subcommand_from privacy' -l dry-run
 complete -c chiron -n '__fish_seen_subcommand_from reindex' -l model -x
 complete -c chiron -n '__fish_seen_subcommand_from reindex' -l status
 complete -c chiron -n '__fish_seen_subcommand_from models' -l sha256 -x

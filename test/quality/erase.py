@@ -315,12 +315,67 @@ def creator(server):
     check("every log is whole", reply.status == 0, reply.body + reply.headers["stderr"])
 
 
+def post(server, path, body, headers=()):
+    c = http.client.HTTPConnection(server.host, server.port, timeout=60)
+    c.request("POST", path, json.dumps(body), dict([("Content-Type", "application/json")] + list(headers)))
+    r = c.getresponse()
+    got = r.read()
+    c.close()
+    return r.status, json.loads(got) if got else None
+
+
+def account(server):
+    words = ["plomberquitsch", "wuchtelbrand"]
+    needles = words + [w.capitalize() for w in words]
+    mail, password = "%s@%s.example" % tuple(words), "a long walk of 27 otters"
+    status, first = post(server, "/api/v1/auth/register", {"email": "other@kastanie.example", "password": password, "full_name": "Other", "creator_name": "Shop"})
+    assert status == 201, first
+    shop, other = first["creator_id"], first["access_token"]
+    status, mine = post(server, "/api/v1/auth/register", {"email": mail, "password": password, "full_name": " ".join(w.capitalize() for w in words),
+                                                         "creator_name": "Studio"})
+    assert status == 201, mine
+    post(server, "/api/v1/auth/login", {"email": mail, "password": "wrong " + password})
+    status, mine = post(server, "/api/v1/auth/login", {"email": mail, "password": password})
+    assert status == 200, mine
+    token, studio = mine["access_token"], mine["creator_id"]
+    check("the account's words are there to be found", len(look(server.data, needles)) >= 1)
+    status, got = call(server, other, "POST", "/api/v1/members", {"email": mail, "role": "admin"})
+    check("it works for another creator too", status == 201, got)
+    status, got = call(server, token, "GET", "/api/v1/auth/me/export", headers=[("Accept", "application/json")])
+    check("an account gets its own", status == 200 and got["accounts"]["account"][0]["email"] == mail and set(got["creators"]) == {shop, studio}
+          and len(got["accounts"]["member"]) == 2 and "other@" not in json.dumps(got) and "argon2" not in json.dumps(got), got)
+    status, got = call(server, token, "DELETE", "/api/v1/auth/me", {"confirm": "erase", "password": password})
+    check("the last owner of a creator stays", status == 409 and studio in got["error"], (status, got))
+    status, got = call(server, token, "DELETE", "/api/v1/auth/me", {"confirm": "erase", "password": "no " + password})
+    check("not with a wrong password", status in (401, 409), (status, got))
+    status, got = call(server, token, "DELETE", "/api/v1/creator", {"confirm": studio, "password": "no " + password})
+    check("nor its creator", status == 401, (status, got))
+    status, got = call(server, token, "DELETE", "/api/v1/creator", {"confirm": studio, "password": password})
+    check("its creator goes first", status == 200 and "left_behind" not in got, (status, got))
+    status, mine = post(server, "/api/v1/auth/login", {"email": mail, "password": password})
+    assert status == 200, mine
+    token = mine["access_token"]
+    status, got = call(server, token, "DELETE", "/api/v1/auth/me", {"confirm": "erase", "password": password})
+    check("then the account", status == 200 and got["subject"]["kind"] == "account", (status, got))
+    found = look(server.data, needles)
+    check("no file holds a word of the account", not found, found)
+    check("its tokens are refused", call(server, token, "GET", "/api/v1/auth/me")[0] == 401)
+    check("and its password", post(server, "/api/v1/auth/login", {"email": mail, "password": password})[0] == 401)
+    status, got = call(server, other, "GET", "/api/v1/members")
+    check("the other creator's members are one less", status == 200 and len(got["members"]) == 1, got)
+    server.log.flush()
+    with open(server.log.name, "rb") as f:
+        log = f.read()
+    check("no line of the log names them (FIT-115)", not needles_in(log, needles + ["other@kastanie"]))
+
+
 def main():
     server = Server(sys.argv[1], [], {"LLM_CHAIN": "extractive", "LOG_LEVEL": "info", "LOG_FORMAT": "json", "JWT_SECRET_KEY": "a secret of the test, long enough"})
     wrong = None
     try:
         person(server)
         creator(server)
+        account(server)
     finally:
         wrong = server.stop()
     if wrong:
