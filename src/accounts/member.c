@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "accounts/account.h"
 #include "accounts/audit.h"
 #include "accounts/custom_role.h"
 #include "accounts/email.h"
@@ -91,20 +92,28 @@ static enum err invite(struct call *c, const char *email, const char *role, cons
     return e;
 }
 
+/* May somebody be made a member without being asked? Where anybody can make a creator of their own, trying addresses here would
+ * tell who has an account, and people would find themselves in strangers' creators: only colleagues are taken then. */
+static bool unasked(const struct member *m, bool colleague)
+{
+    if (!colleague && account_signup_open()) return false;
+    return m->email_verified || !mail_ready();
+}
+
 enum err member_add(struct call *c, const char *email, const char *role, const char *language, struct member_added *out)
 {
     const char         *compared = NULL;
     struct member_added added = { 0 };
-    bool                found = false;
+    const char         *caller = c->account_id[0] ? c->account_id : NULL;
+    bool                found = false, colleague = false;
     enum member_done    done = MEMBER_DONE;
     enum err            e = email_check(c, "email", email, &compared);
     if (!e) e = role_grantable(c, role);
-    if (!e) e = member_load_email(c, compared, &added.member, &found);
+    if (!e) e = member_load_email(c, compared, caller, &added.member, &found, &colleague);
     if (!e && found && added.member.role) e = refused(c, MEMBER_ALREADY);
     if (e) return e;
-    if (!found || (!added.member.email_verified && mail_ready())) return invite(c, compared, role, language, out);
-    e = member_insert(c, added.member.account_id, role, role_built_in(role) != 0,
-                      c->account_id[0] ? c->account_id : NULL, &done);
+    if (!found || !unasked(&added.member, colleague)) return invite(c, compared, role, language, out);
+    e = member_insert(c, added.member.account_id, role, role_built_in(role) != 0, caller, &done);
     if (!e) e = refused(c, done);
     if (!e) e = access_changed(c);
     if (!e)

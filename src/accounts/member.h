@@ -29,10 +29,11 @@ struct member_added {
     const char   *link;        /* to hand over, when no mail is set up; else NULL */
     int64_t       expires_ms;
 };
-/* An account of this address becomes a member at once, anybody else is invited. Where mails are sent, an account whose address
- * was never confirmed is invited too: who reads that mailbox decides, not who signed up with its name. language: an
- * Accept-Language, may be NULL. ERR_INVALID: address or role; ERR_FORBIDDEN: the role may do what the caller may not;
- * ERR_CONFLICT: a member already, or too many. */
+/* Invites them. An account of this address becomes a member at once where that tells nothing and surprises nobody: it works with
+ * the caller already, or SIGNUP is closed, so that only who was invited has one; and, where mails are sent, its address was
+ * confirmed: who reads that mailbox decides, not who signed up with its name. language: an Accept-Language, may be NULL.
+ * ERR_INVALID: address or role; ERR_FORBIDDEN: the role may do what the caller may not; ERR_CONFLICT: a member already, or
+ * too many. */
 MUST_CHECK enum err member_add(struct call *c, const char *email, const char *role, const char *language, struct member_added *out);
 /* ERR_NOT_FOUND; ERR_FORBIDDEN: the role they have or shall have may do what the caller may not; ERR_CONFLICT: the last owner,
  * or changed meanwhile. Invitations they made that still wait go. */

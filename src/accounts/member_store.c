@@ -93,11 +93,16 @@ enum err member_load(struct call *c, const char *account_id, struct member *out,
     return e;
 }
 
-enum err member_load_email(struct call *c, const char *email, struct member *out, bool *found_out)
+enum err member_load_email(struct call *c, const char *email, const char *account_id, struct member *out, bool *found_out,
+                           bool *colleague_out)
 {
     struct conn *r = NULL;
     struct rows *rows = NULL;
+    int64_t      shared = 0;
     enum err     e = db_read(c, store_accounts(), &r);
+    if (!e)
+        e = db_get_int(c, r, 0, &shared, "SELECT count(*) FROM account a JOIN member m ON m.account_id = a.id JOIN member o ON "
+                                         "o.creator_id = m.creator_id WHERE a.email = ?s AND o.account_id = ?s", email, account_id);
     if (!e) {
         e = db_select(c, r, &rows, "SELECT a.id, a.email, a.full_name, a.email_verified_ms, m.role, m.created_ms, NULL FROM account a "
                                    "LEFT JOIN member m ON m.account_id = a.id AND m.creator_id = ?s "
@@ -105,6 +110,7 @@ enum err member_load_email(struct call *c, const char *email, struct member *out
         e = one_row(c, &rows, e, out, found_out);
     }
     db_release(&r);
+    if (!e) *colleague_out = shared > 0;
     return e;
 }
 

@@ -10,8 +10,10 @@ enum member_done { MEMBER_DONE, MEMBER_CHANGED, MEMBER_LAST_OWNER, MEMBER_FULL, 
 MUST_CHECK enum err member_load_list(struct call *c, struct member **out, int *n_out);
 MUST_CHECK enum err invitation_load_list(struct call *c, struct invitation **out, int *n_out);
 MUST_CHECK enum err member_load(struct call *c, const char *account_id, struct member *out, bool *found_out);
-/* An account by its address, whether a member or not; role NULL when it is none. Only accounts in use. */
-MUST_CHECK enum err member_load_email(struct call *c, const char *email, struct member *out, bool *found_out);
+/* An account by its address, whether a member or not; role NULL when it is none. Only accounts in use. colleague_out: it is a member of
+ * some creator that account_id (NULL: nobody) is a member of too. */
+MUST_CHECK enum err member_load_email(struct call *c, const char *email, const char *account_id, struct member *out, bool *found_out,
+                                      bool *colleague_out);
 /* built_in: the role needs no row. */
 MUST_CHECK enum err member_insert(struct call *c, const char *account_id, const char *role, bool built_in,
                                   const char *invited_by, enum member_done *done_out);

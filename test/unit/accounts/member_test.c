@@ -11,7 +11,7 @@
 
 #include "../store/folder.h"
 #undef fail
-#include "accounts/accounts.h"
+#include "accounts/account.h"
 #include "accounts/api_key.h"
 #include "accounts/custom_role.h"
 #include "accounts/mail.h"
@@ -23,7 +23,7 @@
 #include "store/db.h"
 #include "store/store.h"
 
-static const struct setting *const tables[] = { mail_settings, NULL };
+static const struct setting *const tables[] = { mail_settings, account_settings, NULL };
 static char        dir[64];
 static struct call c;
 
@@ -53,13 +53,19 @@ static void act_as(const char *account_id, const char *role)
     c.rights = role_built_in(role);
 }
 
+static void sign_up(const char *how)
+{
+    conf_set("SIGNUP", how);
+    assert_ok(&c, conf_load(&c, tables, "/dev/null"));
+}
+
 static int setup(void **s)
 {
     (void)s;
     bool created;
     call_init(&c);
     log_open(LOG_ERROR + 1, 1);
-    assert_ok(&c, conf_load(&c, tables, "/dev/null"));
+    sign_up("closed");
     assert_ok(&c, store_open(&c, folder_new(dir)));
     assert_ok(&c, tenant_create(&c, "a", "a", &created));
     assert_ok(&c, tenant_create(&c, "b", "b", &created));
@@ -272,6 +278,30 @@ static void somebody_without_an_account_is_invited_once_at_a_time(void **s)
     assert_false(two.member.email_verified);
 }
 
+static void where_anybody_signs_up_only_colleagues_are_taken_unasked(void **s)
+{
+    (void)s;
+    struct member_added stranger, nobody, m;
+    conf_free();
+    sign_up("open");
+    assert_ok(&c, member_add(&c, "two@x.io", "editor", NULL, &stranger));
+    assert_ok(&c, member_add(&c, "nobody@x.io", "editor", NULL, &nobody));
+    /* One who has an account and one who has none look the same. */
+    assert_true(stranger.invited && nobody.invited);
+    assert_int_equal(strlen(stranger.link), strlen(nobody.link));
+    assert_string_equal(role_of_member("acc_two"), "none");
+    tenant_release(&c);
+    assert_ok(&c, tenant_open(&c, "b"));
+    assert_ok(&c, member_add(&c, "two@x.io", "editor", NULL, &m));
+    assert_true(m.invited);
+    assert_ok(&c, member_add(&c, "ed@x.io", "editor", NULL, &m));
+    assert_false(m.invited);
+    /* A key has no colleagues. */
+    c.account_id[0] = '\0';
+    assert_ok(&c, member_add(&c, "admin@x.io", "editor", NULL, &m));
+    assert_true(m.invited);
+}
+
 static void invitations_go_with_the_one_who_made_them(void **s)
 {
     (void)s;
@@ -337,6 +367,7 @@ int main(void)
         TEST(the_last_owner_stays),
         TEST(of_two_owners_who_lower_each_other_at_once_one_stays),
         TEST(somebody_without_an_account_is_invited_once_at_a_time),
+        TEST(where_anybody_signs_up_only_colleagues_are_taken_unasked),
         TEST(invitations_go_with_the_one_who_made_them),
         TEST(another_creators_members_roles_and_invitations_are_not_there),
     };
