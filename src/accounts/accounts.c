@@ -16,6 +16,7 @@
 #include "accounts/accounts_store.h"
 #include "accounts/issuer.h"
 #include "accounts/password.h"
+#include "accounts/person_seen.h"
 #include "accounts/signing.h"
 #include "accounts/token_cache.h"
 #include "base/id.h"
@@ -188,6 +189,7 @@ enum err user_check(struct call *c, const char *field, const char *user_id, cons
                           LIMIT_ID_BYTES);
     bool self = c->user_id[0] && !strcmp(c->user_id, user_id);
     if (!self && !(c->rights & RIGHT_ACT_AS)) return fail(c, ERR_FORBIDDEN, "this credential may not speak for another user");
+    person_seen_as(c, user_id);
     *user_out = arena_strdup(&c->mem, user_id);
     return OK;
 }

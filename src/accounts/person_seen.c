@@ -5,6 +5,7 @@
 #include "accounts/person_seen.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,20 +40,18 @@ static uint64_t mix(uint64_t h, const char *s)
 }
 
 /* Never 0, which is an empty place. */
-static uint64_t sight_hash(const struct call *c)
+static uint64_t sight_hash(const struct call *c, const char *user_id)
 {
-    uint64_t h = mix(mix(salt ^ (uint64_t)(clock_unix_ms() / HOUR_MS), c->creator_id), c->user_id);
+    uint64_t h = mix(mix(salt ^ (uint64_t)(clock_unix_ms() / HOUR_MS), c->creator_id), user_id);
     h ^= h >> 29;
     h *= 0xbf58476d1ce4e5b9u;
     h ^= h >> 32;
     return h | 1;
 }
 
-void person_seen(struct call *c)
+static void note(struct call *c, const char *user_id, bool visitor)
 {
-    if (!c->user_id[0] || c->account_id[0] || !c->tenant || (c->rights & (RIGHT_ADMIN | RIGHT_MEMBERS))) return;
-    if (!atomic_load_explicit(&waiting.running, memory_order_relaxed)) return;
-    uint64_t         h = sight_hash(c);
+    uint64_t          h = sight_hash(c, user_id);
     _Atomic uint64_t *place = &places[(h >> 1) % PLACES];
     if (atomic_load_explicit(place, memory_order_relaxed) == h) return;
     atomic_store_explicit(place, h, memory_order_relaxed);
@@ -60,13 +59,25 @@ void person_seen(struct call *c)
     if (waiting.n < WAITING_MAX) {
         struct person_sight *s = &waiting.list[waiting.n++];
         memcpy(s->creator_id, c->creator_id, sizeof s->creator_id);
-        memcpy(s->user_id, c->user_id, sizeof s->user_id);
-        s->visitor = !strcmp(c->role, "visitor");
+        snprintf(s->user_id, sizeof s->user_id, "%s", user_id);
+        s->visitor = visitor;
         if (waiting.n == 1) pthread_cond_signal(&waiting.wake);
     } else {
         atomic_store_explicit(place, 0, memory_order_relaxed);
     }
     pthread_mutex_unlock(&waiting.lock);
+}
+
+void person_seen_as(struct call *c, const char *user_id)
+{
+    if (!c->tenant || !*user_id || !atomic_load_explicit(&waiting.running, memory_order_relaxed)) return;
+    note(c, user_id, !strcmp(c->role, "visitor") && !strcmp(c->user_id, user_id));
+}
+
+void person_seen(struct call *c)
+{
+    bool coached = c->key_id[0] || !strcmp(c->role, "user") || !strcmp(c->role, "visitor");
+    if (coached && !c->account_id[0]) person_seen_as(c, c->user_id);
 }
 
 static int by_creator(const void *a, const void *b)

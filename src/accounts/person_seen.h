@@ -12,5 +12,7 @@ MUST_CHECK enum err person_seen_open(struct call *c);
 void person_seen_close(void);     /* writes what waits */
 /* c is of a request whose tenant is open. Nanoseconds when they were seen this hour; what does not fit waits for the next time. */
 void person_seen(struct call *c);
+/* The same of somebody whom the caller names and may speak for. */
+void person_seen_as(struct call *c, const char *user_id);
 void person_seen_flush(void);     /* returns when all seen before is written; for tests */
 #endif

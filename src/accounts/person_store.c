@@ -168,28 +168,6 @@ enum err person_plan_load(struct call *c, struct db *db, const char *id, const c
     return e;
 }
 
-enum err person_claim_save(struct call *c, const char *visitor_id, const char *user_id, const char **owner_out)
-{
-    struct conn *w = NULL;
-    const char  *owner = NULL;
-    int64_t      now = clock_unix_ms();
-    enum err     e = db_write(c, tenant_db(c->tenant), &w);
-    if (!e) e = erased_check(c, w, visitor_id);
-    if (!e) e = erased_check(c, w, user_id);
-    if (!e)
-        e = db_run(c, w, "INSERT INTO person(id, kind, created_ms, updated_ms, folded) VALUES (?s, 'external', ?i, ?i, ?s) "
-                         "ON CONFLICT (id) DO NOTHING", user_id, now, now, folded(c, &(struct person){ .id = user_id, .name = "" }));
-    if (!e)
-        e = db_run(c, w, "INSERT INTO person_identity(kind, value, user_id, created_ms) VALUES ('visitor', ?s, ?s, ?i) "
-                         "ON CONFLICT (kind, value) DO UPDATE SET user_id = excluded.user_id WHERE person_identity.user_id = ?s",
-                   visitor_id, user_id, now, visitor_id);
-    if (!e) e = db_get_text(c, w, &owner, "SELECT user_id FROM person_identity WHERE kind = 'visitor' AND value = ?s", visitor_id);
-    if (!e) e = db_commit(c, &w);
-    db_release(&w);
-    if (!e) *owner_out = owner ? owner : "";
-    return e;
-}
-
 static enum err seen_one(struct call *c, struct conn *w, const struct person_sight *s, int64_t at_ms)
 {
     enum err e = erased_check(c, w, s->user_id);

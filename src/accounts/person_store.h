@@ -15,10 +15,6 @@ MUST_CHECK enum err person_load_list(struct call *c, const char *like, int offse
 MUST_CHECK enum err person_save(struct call *c, const struct person *p, unsigned which, struct person *out, bool *made_out);
 /* "premium" or another; NULL for nobody. Of any creator's database. */
 MUST_CHECK enum err person_plan_load(struct call *c, struct db *db, const char *id, const char **out);
-/* Writes down, once and for good, that this visitor is that user, who is made known when they are not. *owner_out: whose the visitor
- * is now, user_id or somebody who was faster, in c->mem. ERR_CONFLICT: one of them was erased. */
-MUST_CHECK enum err person_claim_save(struct call *c, const char *visitor_id, const char *user_id, const char **owner_out);
-
 struct person_sight {          /* somebody was here */
     char creator_id[LIMIT_ID_BYTES + 1], user_id[LIMIT_ID_BYTES + 1];
     bool visitor;

@@ -9,8 +9,8 @@
 #include "accounts/accounts.h"
 #include "accounts/creator_settings.h"
 #include "accounts/person.h"
-#include "accounts/person_store.h"
 #include "accounts/privacy.h"
+#include "accounts/visitor_store.h"
 #include "base/id.h"
 #include "store/store.h"
 
@@ -62,10 +62,11 @@ enum err visitor_claim(struct call *c, const char *token, struct json_out *j)
     if (c->account_id[0] || c->key_id[0] || !c->user_id[0] || !strcmp(c->role, "visitor"))
         return fail(c, ERR_FORBIDDEN, "only a signed-in user may take over what a visitor did");
     enum err e = visitor_of(c, token, &visitor);
-    if (!e) e = person_claim_save(c, visitor, c->user_id, &owner);
+    if (!e) e = visitor_claim_save(c, visitor, c->user_id, &owner);
     if (!e && strcmp(owner, c->user_id)) e = fail(c, ERR_CONFLICT, "somebody has claimed this visitor already");
     if (!e) e = person_move(c, visitor, c->user_id, j);
     if (!e) e = session_end_user(c, c->creator_id, visitor, "claimed", &ended);
+    if (!e) e = visitor_sessions_move(c, visitor, c->user_id);
     if (!e) person_plan_forget(c->creator_id, visitor);
     return e;
 }

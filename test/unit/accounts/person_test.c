@@ -15,6 +15,7 @@
 #include "accounts/person.h"
 #include "accounts/person_seen.h"
 #include "accounts/person_store.h"
+#include "accounts/visitor_store.h"
 #include "base/log.h"
 #include "store/db.h"
 #include "store/kv_memory.h"
@@ -249,7 +250,7 @@ static void who_was_erased_or_claimed_does_not_come_back_by_being_seen(void **s)
     assert_ok(&c, db_write(&c, tenant_db(c.tenant), &w));
     assert_ok(&c, erased_put_in(&c, w, "gone"));
     assert_ok(&c, db_commit(&c, &w));
-    assert_ok(&c, person_claim_save(&c, "visitor_1", "ann", &owner));
+    assert_ok(&c, visitor_claim_save(&c, "visitor_1", "ann", &owner));
     assert_string_equal(owner, "ann");
     assert_ok(&c, person_seen_open(&c));
     come("gone", "user", RIGHT_PUBLIC | RIGHT_ASK);
@@ -268,11 +269,11 @@ static void a_visitor_is_claimed_once(void **s)
 {
     (void)s;
     const char *owner = NULL;
-    assert_ok(&c, person_claim_save(&c, "visitor_1", "ann", &owner));
+    assert_ok(&c, visitor_claim_save(&c, "visitor_1", "ann", &owner));
     assert_string_equal(owner, "ann");
-    assert_ok(&c, person_claim_save(&c, "visitor_1", "bob", &owner));
+    assert_ok(&c, visitor_claim_save(&c, "visitor_1", "bob", &owner));
     assert_string_equal(owner, "ann");
-    assert_ok(&c, person_claim_save(&c, "visitor_1", "ann", &owner));
+    assert_ok(&c, visitor_claim_save(&c, "visitor_1", "ann", &owner));
     assert_string_equal(owner, "ann");
 }
 
