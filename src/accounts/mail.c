@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/message.h"
 #include "base/metric.h"
+#include "base/punycode.h"
 
 #define MAIL_THREADS   2
 #define DRAIN_MS       5000
@@ -295,7 +296,7 @@ static enum err send_item(struct call *c, const struct item *it, bool *permanent
     size_t      n = 0;
     char        id[ID_BYTES];
     if (!at) return fail(c, ERR_INVALID, "no address");
-    enum err e = fetch_host_ascii(c, at + 1, &host);
+    enum err e = punycode_host(c, at + 1, &host);
     if (!e) to = arena_printf(&c->mem, "%.*s@%s", (int)(at - to), to, host);
     if (!e)
         e = message_write(c, &(struct message){ .from = box.from, .from_name = box.from_name, .to = to, .subject = it->subject, .text = it->text,

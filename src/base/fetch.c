@@ -412,7 +412,7 @@ enum err fetch_mail(struct call *c, const struct mail_opts *o, bool *permanent_o
     e = perform(&t, call_left_ms(c, o->timeout_ms ? o->timeout_ms : LIMIT_MAIL_MS), &code);
     long reply = status_of(&t);
     /* A refused sign-in is the operator's to put right, and then the mail can go: only these two are about this mail. */
-    bool permanent = reply >= 500 && (code == CURLE_SEND_ERROR || code == CURLE_WEIRD_SERVER_REPLY);
+    bool permanent = reply >= 500 && reply != 530 && (code == CURLE_SEND_ERROR || code == CURLE_WEIRD_SERVER_REPLY);
     if (!e && code == CURLE_OPERATION_TIMEDOUT) e = fail(c, ERR_TIMEOUT, "the mail server did not answer in time");
     else if (!e && code == CURLE_USE_SSL_FAILED) e = fail(c, ERR_UPSTREAM, "the mail server offers no TLS, and MAIL_TLS demands it");
     else if (!e && code) e = fail(c, ERR_UPSTREAM, "mail server: %s (reply %ld)", curl_easy_strerror(code), reply);
@@ -421,18 +421,4 @@ enum err fetch_mail(struct call *c, const struct mail_opts *o, bool *permanent_o
     buf_dispose(&t.body);
     if (e) *permanent_out = permanent;
     return e;
-}
-
-enum err fetch_host_ascii(struct call *c, const char *host, const char **out)
-{
-    pthread_once(&once, open_once);
-    CURLU *u = curl_url();
-    char  *ascii = NULL;
-    if (!u) abort();
-    bool ok = !curl_url_set(u, CURLUPART_SCHEME, "https", 0) && !curl_url_set(u, CURLUPART_HOST, host, 0) &&
-              !curl_url_get(u, CURLUPART_HOST, &ascii, CURLU_PUNYCODE);
-    if (ok) *out = arena_strdup(&c->mem, ascii);
-    curl_free(ascii);
-    curl_url_cleanup(u);
-    return ok ? OK : fail(c, ERR_INVALID, "there cannot be a host of this name");
 }

@@ -57,8 +57,6 @@ struct mail_opts {
  * that it will not be later either (a 5xx reply to the recipient or the message). ERR_TIMEOUT, ERR_CANCELLED. The words hold
  * neither addresses nor the password. */
 MUST_CHECK enum err fetch_mail(struct call *c, const struct mail_opts *o, bool *permanent_out);
-/* The form of a host name that goes over the wire ("xn--…"), in c->mem. ERR_INVALID: it has none. */
-MUST_CHECK enum err fetch_host_ascii(struct call *c, const char *host, const char **out);
 
 void fetch_open(void);    /* once, before threads */
 void fetch_close(void);
