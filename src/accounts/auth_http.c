@@ -6,6 +6,8 @@
 #include "accounts/account.h"
 #include "accounts/audit.h"
 #include "accounts/auth_reply_http.h"
+#include "accounts/link.h"
+#include "accounts/mail.h"
 
 extern const struct route auth_routes[];
 
@@ -29,6 +31,9 @@ static enum err post_register(struct req *r)
                             },
                          &a, &creator);
     if (!e) e = account_session(c, &a, creator, auth_agent(r), &t);
+    /* Not sent today is asked for again tomorrow; the account is there. */
+    if (!e && mail_ready() && link_ask(c, &(struct link_ask){ .email = a.email, .purpose = LINK_VERIFY, .language = req_header(r, "accept-language") }))
+        call_forgive(c);
     return e ? e : auth_put_registered(r, &t, auth_wants_cookie(r));
 }
 
