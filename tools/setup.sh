@@ -110,6 +110,17 @@ environment() {
         { tail -5 "$log" >&2; die "could not install the peers; is there a network?"; }
     touch "$to/.whole"
 }
+# The tests' client that reads openapi.json and asks what it allows, in an environment of its own; without it that test is skipped.
+test_client() {
+    [ "$test" ] || return 0
+    to=$cache/test/python-$(sha tools/python-test.txt | cut -c1-12)
+    [ -f "$to/.whole" ] && return 0
+    say "fetching the tests' API client (in $to)"
+    rm -rf "$cache/test"/python-* && mkdir -p "$cache/test" && python3 -m venv "$to" >"$log" 2>&1 &&
+        "$to/bin/pip" install -q --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r tools/python-test.txt >"$log" 2>&1 ||
+        { tail -3 "$log" >&2; say "the tests' API client could not be fetched: test/quality/schemathesis_run.py will be skipped"; return 0; }
+    touch "$to/.whole"
+}
 peers() {
     [ "$bench" ] || return 0
     case $(python3 -c 'import platform, sys; print("%d.%d" % sys.version_info[:2], platform.machine())') in
@@ -128,6 +139,7 @@ trap 'exit 130' INT TERM
 packages
 weights
 node_for_web
+test_client
 peers
 if [ -x "$cache/node/bin/npm" ]; then PATH=$cache/node/bin:$PATH; fi
 exercise_data

@@ -94,7 +94,8 @@ static enum err put_limits(struct req *r)
     "\"window_s\":{\"type\":\"integer\"},\"factor\":{\"type\":\"number\"}}}},\"policies\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}"
 
 const struct route limits_routes[] = {
-    { "GET", "/api/v1/limits", RIGHT_ASK | RIGHT_SELF | RIGHT_LIMITS, 0, NULL, get_limits, "What the caller has used of its limits", "accounts", 0, NULL,
+    { "GET", "/api/v1/limits", RIGHT_ASK | RIGHT_SELF | RIGHT_LIMITS, 0,
+      URL_QUERY(QUERY_TEXT("user") ",\"all\":{\"type\":\"string\",\"enum\":[\"0\",\"1\"]}"), get_limits, "What the caller has used of its limits", "accounts", 0, NULL,
       REPLY_LIMITS, NULL },
     { "PUT", "/api/v1/limits", RIGHT_LIMITS, 16384,
       "{\"type\":\"object\",\"required\":[\"policies\"],\"additionalProperties\":false,\"properties\":{\"policies\":{\"type\":\"object\","

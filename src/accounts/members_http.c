@@ -129,6 +129,7 @@ const struct route members_routes[] = {
       .schema = "{\"type\":\"object\",\"required\":[\"role\"],\"additionalProperties\":false,\"properties\":{\"role\":" ROLE_TEXT "}}",
       .handler = change_member, .summary = "Give a member another role", .surface = "accounts", .reply_schema = MEMBER_REPLY },
     { .method = "DELETE", .path = "/api/v1/members/{account_id}", .rights = RIGHT_MEMBERS, .handler = remove_member,
+      .schema = URL_QUERY("\"keys\":{\"type\":\"string\",\"enum\":[\"end\",\"keep\"]}"),
       .summary = "Remove a member; ?keys=end ends the API keys they made too", .surface = "accounts" },
     { .method = "DELETE", .path = "/api/v1/invitations/{id}", .rights = RIGHT_MEMBERS, .handler = remove_invitation,
       .summary = "Take an invitation back", .surface = "accounts" },

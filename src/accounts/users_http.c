@@ -125,7 +125,8 @@ static enum err make_token(struct req *r)
     "{\"type\":\"object\",\"required\":[\"users\",\"total\"],\"properties\":{\"users\":{\"type\":\"array\",\"items\":" USER_REPLY          \
     "},\"total\":{\"type\":\"integer\"}}}"
 const struct route users_routes[] = {
-    { .method = "GET", .path = "/api/v1/users", .rights = RIGHT_USERS, .handler = list_users,
+    { .method = "GET", .path = "/api/v1/users", .rights = RIGHT_USERS,
+      .schema = URL_QUERY(QUERY_OFFSET "," QUERY_LIMIT "," QUERY_TEXT("q")), .handler = list_users,
       .summary = "The people being coached, newest first; q searches id, name and e-mail", .surface = "accounts", .reply_schema = LIST_REPLY },
     { .method = "GET", .path = "/api/v1/users/{id}", .rights = RIGHT_USERS, .handler = get_user, .summary = "One of the people being coached",
       .surface = "accounts", .reply_schema = USER_REPLY },

@@ -168,7 +168,7 @@ static const char coach_schema[] =
 const struct route coaching_routes[] = {
     { .method = "POST", .path = "/api/v1/coaching/ask", .rights = RIGHT_ASK, .body_max = LIMIT_REQUEST_BODY_BYTES,
       .schema = ask_schema, .handler = ask, .summary = "Ask the coach: a cited answer, at once or as events", .surface = "coaching", .flags = ROUTE_DEADLINE },
-    { .method = "GET", .path = "/api/v1/turns", .rights = RIGHT_ASK | RIGHT_READ, .handler = list_turns,
+    { .method = "GET", .path = "/api/v1/turns", .rights = RIGHT_ASK | RIGHT_READ, .schema = URL_QUERY(QUERY_LIMIT), .handler = list_turns,
       .summary = "The last turns, newest first", .surface = "coaching" },
     { .method = "GET", .path = "/api/v1/turns/{id}", .rights = RIGHT_ASK | RIGHT_READ, .handler = get_turn,
       .summary = "Why this answer: the trace of one turn", .surface = "coaching" },

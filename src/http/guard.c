@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/id.h"
 #include "http/exchange.h"
 #include "http/multipart.h"
 #include "store/store.h"
@@ -108,6 +109,7 @@ static enum err check_rights(struct exchange *x)
     unsigned need = row->rights;
     bool given = is_given(x);
     c->rights = RIGHT_PUBLIC;
+    if (given && x->cred.as_user && !id_valid(x->cred.as_user)) return fail_field(c, "X-Chiron-User", "X-Chiron-User is not a user's id");
     if (given && x->server->conf->authenticate) {
         enum err e = x->server->conf->authenticate(c, &x->cred);
         if (e) nobody(c);

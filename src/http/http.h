@@ -37,7 +37,7 @@ struct route {
     const char *path;          /* literal segments and {name}; a last "{name...}" takes the rest */
     unsigned    rights;        /* any of these enum right bits; 0 refuses everyone */
     int64_t     body_max;      /* bytes; 0: no body is accepted */
-    const char *schema;        /* JSON Schema subset text of the body, NULL: none */
+    const char *schema;        /* JSON Schema subset text of the body, or for the description of the query where there is no body; NULL: none */
     handler_fn  handler;
     const char *summary;       /* one line, for openapi.json and /docs */
     const char *surface;       /* tag: "rag", "arc", "cre", "hub", "openai", "admin", "coaching" */
@@ -75,6 +75,12 @@ struct req {
     "\"stage_ms\":{\"type\":\"object\",\"additionalProperties\":false,\"description\":\"the most ms a stage may take\",\"properties\":{" \
     "\"embed\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":120000},\"search\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":120000}," \
     "\"rerank\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":120000},\"generate\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":120000}}}"
+
+/* The schema of a row without a body: its query parameters, for the description. The handler checks them. */
+#define URL_QUERY(members) "{\"type\":\"object\",\"properties\":{" members "}}"
+#define QUERY_LIMIT    "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":200,\"default\":50}"
+#define QUERY_OFFSET   "\"offset\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000000,\"default\":0}"
+#define QUERY_TEXT(name) "\"" name "\":{\"type\":\"string\"}"
 
 int64_t req_deadline(struct req *r);    /* the one the caller asked for, a clock_mono_ms value; 0: none */
 const char *req_path(struct req *r, const char *name);                       /* decoded; "" when absent */

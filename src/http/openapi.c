@@ -21,6 +21,17 @@ static const char openai_error_schema[] =
     "\"required\":[\"message\",\"type\",\"param\",\"code\"],\"properties\":{\"message\":{\"type\":\"string\"},"
     "\"type\":{\"type\":\"string\"},\"param\":{\"type\":[\"string\",\"null\"]},\"code\":{\"type\":[\"string\",\"null\"]}}}}}";
 
+/* Headers that mean something on many rows, and the fields of replies that say what is left. */
+static const char parameters[] =
+    "{\"IdempotencyKey\":{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"description\":\"The same key and request within 24 hours are done "
+    "once and get the first reply again\",\"schema\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":128,\"pattern\":\"^[!-~]([ -~]*[!-~])?$\"}},"
+    "\"ActAs\":{\"name\":\"X-Chiron-User\",\"in\":\"header\",\"description\":\"The user that an API key with users:act_as speaks "
+    "for\",\"schema\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":128,\"pattern\":\"^[A-Za-z0-9_:@][A-Za-z0-9._:@-]*$\"}}}";
+static const char reply_headers[] =
+    "{\"X-Request-ID\":{\"schema\":{\"type\":\"string\"}},\"RateLimit-Limit\":{\"schema\":{\"type\":\"integer\"}},"
+    "\"RateLimit-Remaining\":{\"schema\":{\"type\":\"integer\"}},\"RateLimit-Reset\":{\"description\":\"Seconds\",\"schema\":{\"type\":\"integer\"}},"
+    "\"Retry-After\":{\"description\":\"Seconds; with 429 and 503\",\"schema\":{\"type\":\"integer\"}}}";
+
 /* "{rest...}" is "{rest}" there; false when another row of the same path came before and has written it. */
 static void path_text(const char *path, char *out, size_t max)
 {
@@ -39,9 +50,34 @@ static void put_ref(struct json_out *j, const char *name, const char *ref)
     json_end(j);
 }
 
-static void put_parameters(struct json_out *j, const char *path)
+static bool changes(const struct route *r)
 {
-    if (!strchr(path, '{')) return;
+    return strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0;
+}
+
+/* The schema of a row without a body describes its query: each member is a parameter. */
+static void put_query(struct json_out *j, const struct route *r)
+{
+    json_t *schema = json_loads(r->schema, 0, NULL);
+    const json_t *required = json_object_get(schema, "required");
+    const char *name;
+    json_t *v;
+    json_object_foreach(json_object_get(schema, "properties"), name, v)
+    {
+        bool must = false;
+        for (size_t i = 0; i < json_array_size(required); i++) must = must || strcmp(json_string_value(json_array_get(required, i)), name) == 0;
+        json_begin_object(j, NULL);
+        json_put_text(j, "name", name);
+        json_put_text(j, "in", "query");
+        json_put_bool(j, "required", must);
+        json_put_value(j, "schema", v);
+        json_end(j);
+    }
+    json_decref(schema);
+}
+
+static void put_parameters(struct json_out *j, const struct route *r, const char *path)
+{
     json_begin_array(j, "parameters");
     for (const char *p = path; (p = strchr(p, '{'));) {
         const char *end = strchr(p, '}');
@@ -56,6 +92,9 @@ static void put_parameters(struct json_out *j, const char *path)
         json_end(j);
         p = end;
     }
+    if (r->body_max == 0 && r->schema) put_query(j, r);
+    if (changes(r) && !(r->rights & RIGHT_PUBLIC)) put_ref(j, NULL, "#/components/parameters/IdempotencyKey");
+    if (!(r->rights & RIGHT_PUBLIC)) put_ref(j, NULL, "#/components/parameters/ActAs");
     json_end(j);
 }
 
@@ -84,26 +123,49 @@ static void put_body(struct json_out *j, const struct route *r)
     json_end(j);
 }
 
+/* What a row of this kind can answer: what the guard refuses is known exactly, a handler's own reasons by what there is to
+ * refuse: an id in the path may be nobody's, a change may collide. */
 static void put_responses(struct json_out *j, const struct route *r)
 {
-    static const struct {
+    bool public = r->rights & RIGHT_PUBLIC, body = r->body_max > 0, openai = r->flags & ROUTE_OPENAI, change = changes(r);
+    bool param = strchr(r->path, '{') != NULL, query = !body && r->schema, page = public && !change;
+    const struct {
         const char *status;
-        bool        body, credential, schema;   /* only for rows with a body, a credential, a checked body */
-    } list[] = { { "400", false, false, false }, { "401", false, true, false }, { "403", false, true, false },
-                 { "404", false, false, false }, { "413", true, false, false }, { "415", true, false, false },
-                 { "422", false, false, true },  { "429", false, true, false }, { "500", false, false, false },
-                 { "503", false, false, false } };
-    bool openai = r->flags & ROUTE_OPENAI;
+        bool        can;
+    } list[] = { { "400", true },
+                 { "401", !public || change },
+                 { "403", !public || change },
+                 { "404", true },
+                 { "409", change },
+                 { "413", true },
+                 { "415", body },
+                 { "422", !openai && (body || query || param || !public) },
+                 { "429", true },
+                 { "431", true },
+                 { "500", true },
+                 { "502", !page },
+                 { "503", true },
+                 { "504", true } };
     json_begin_object(j, "responses");
     json_begin_object(j, "2XX");
     json_put_text(j, "description", r->summary);
     if (r->reply_schema) put_content(j, "application/json", r->reply_schema);
     json_end(j);
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
-        if ((list[i].body && r->body_max == 0) || (list[i].credential && (r->rights & RIGHT_PUBLIC))) continue;
-        if (list[i].schema && (!r->schema || openai)) continue;
-        put_ref(j, list[i].status, openai ? "#/components/responses/OpenAIError" : "#/components/responses/Error");
+    if (page) {
+        json_begin_object(j, "3XX");
+        json_put_text(j, "description", "It is somewhere else, or has not changed");
+        json_end(j);
     }
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+        if (list[i].can) put_ref(j, list[i].status, openai ? "#/components/responses/OpenAIError" : "#/components/responses/Error");
+    json_end(j);
+}
+
+static void put_scheme(struct json_out *j, const char *name)
+{
+    json_begin_object(j, NULL);
+    json_begin_array(j, name);
+    json_end(j);
     json_end(j);
 }
 
@@ -132,7 +194,7 @@ static void put_operation(struct json_out *j, const struct route *r)
     json_begin_array(j, "tags");
     json_put_text(j, NULL, r->surface);
     json_end(j);
-    put_parameters(j, path);
+    put_parameters(j, r, path);
     put_body(j, r);
     put_responses(j, r);
     json_begin_array(j, "security");
@@ -140,10 +202,8 @@ static void put_operation(struct json_out *j, const struct route *r)
         json_begin_object(j, NULL);
         json_end(j);
     }
-    json_begin_object(j, NULL);
-    json_begin_array(j, "bearer");
-    json_end(j);
-    json_end(j);
+    put_scheme(j, "bearer");
+    put_scheme(j, "apiKey");
     json_end(j);
     json_begin_array(j, "x-rights");
     for (unsigned bit = RIGHT_PUBLIC; right_word(bit); bit <<= 1)
@@ -156,6 +216,7 @@ static void put_error_component(struct json_out *j, const char *name, const char
 {
     json_begin_object(j, name);
     json_put_text(j, "description", "An error: its words, its code and the id of the request");
+    json_put_raw(j, "headers", reply_headers, sizeof reply_headers - 1);
     json_begin_object(j, "content");
     json_begin_object(j, "application/json");
     put_ref(j, "schema", schema_ref);
@@ -172,8 +233,15 @@ static void put_components(struct json_out *j)
     json_put_text(j, "type", "http");
     json_put_text(j, "scheme", "bearer");
     json_put_text(j, "bearerFormat", "JWT");
+    json_put_text(j, "description", "An access token, or an API key");
+    json_end(j);
+    json_begin_object(j, "apiKey");
+    json_put_text(j, "type", "apiKey");
+    json_put_text(j, "in", "header");
+    json_put_text(j, "name", "X-API-Key");
     json_end(j);
     json_end(j);
+    json_put_raw(j, "parameters", parameters, sizeof parameters - 1);
     json_begin_object(j, "schemas");
     json_put_raw(j, "Error", error_schema, sizeof error_schema - 1);
     json_put_raw(j, "OpenAIError", openai_error_schema, sizeof openai_error_schema - 1);

@@ -477,7 +477,7 @@ static const char TEXT_SCHEMA[] =
     "\"tokens\"]}}}";
 
 const struct route knowledge_routes[] = {
-    { "GET", "/api/v1/hub/documents", RIGHT_READ, 0, NULL, list_documents, "The creator's documents, newest first",
+    { "GET", "/api/v1/hub/documents", RIGHT_READ, 0, URL_QUERY(QUERY_OFFSET "," QUERY_LIMIT), list_documents, "The creator's documents, newest first",
       "hub", 0, NULL, NULL, NULL },
     { "POST", "/api/v1/hub/documents", RIGHT_WRITE, LIMIT_UPLOAD_BYTES, NULL, post_documents,
       "Upload documents; they are read in by a job", "hub", ROUTE_MULTIPART, NULL, NULL, NULL },
@@ -489,7 +489,7 @@ const struct route knowledge_routes[] = {
       "The extracted text of one page (0: all)", "hub", 0, NULL, NULL, NULL },
     { "GET", "/api/v1/hub/documents/{id}/chunks", RIGHT_READ, 0, NULL, get_chunks, "The chunks of a document", "hub", 0,
       NULL, NULL, NULL },
-    { "GET", "/api/v1/jobs", RIGHT_READ, 0, NULL, list_jobs, "Background jobs, newest first", "hub", 0, NULL, NULL, NULL },
+    { "GET", "/api/v1/jobs", RIGHT_READ, 0, URL_QUERY(QUERY_LIMIT), list_jobs, "Background jobs, newest first", "hub", 0, NULL, NULL, NULL },
     { "GET", "/api/v1/jobs/{id}", RIGHT_READ, 0, NULL, get_job, "One job", "hub", 0, NULL, NULL, NULL },
     { "GET", "/api/v1/jobs/{id}/events", RIGHT_READ, 0, NULL, stream_job, "A job's progress as server-sent events",
       "hub", 0, NULL, NULL, NULL },

@@ -154,7 +154,8 @@ static const char feedback_schema[] =
 const struct route search_routes[] = {
     { "POST", "/api/v1/coaching/search", RIGHT_ASK, LIMIT_REQUEST_BODY_BYTES, search_schema, post_search,
       "Find the passages of the knowledge nearest to a query", "arc", ROUTE_DEADLINE, NULL, NULL, NULL },
-    { "GET", "/api/v1/chunks/{id}/similar", RIGHT_ASK, 0, NULL, get_similar,
+    { "GET", "/api/v1/chunks/{id}/similar", RIGHT_ASK, 0,
+      URL_QUERY("\"k\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"default\":5}," QUERY_TEXT("type") "," QUERY_TEXT("user_id")), get_similar,
       "The passages nearest in meaning to one that is there (?k=, ?type=, ?user_id=)", "rag", 0, "rag", similar_reply, NULL },
     { "POST", "/api/v1/search/feedback", RIGHT_ASK, 4096, feedback_schema, post_feedback,
       "Record that a search result was shown, opened or dismissed", "rag", 0, "rag", NULL, NULL },
