@@ -222,7 +222,7 @@ static enum err run_retention(struct req *r)
     ",\"sessions_days\":" DAYS ",\"links_days\":" DAYS ",\"jobs_days\":" DAYS ",\"audit_days\":" DAYS "}}"
 
 const struct route privacy_routes[] = {
-    { .method = "GET", .path = "/api/v1/auth/me/export", .rights = RIGHT_SELF, .handler = get_own,
+    { .method = "GET", .path = "/api/v1/auth/me/export", .rights = RIGHT_SELF, .flags = ROUTE_ARCHIVE, .handler = get_own,
       .summary = "Everything that is kept about the caller, as a zip or, with Accept: application/json, as one JSON object",
       .surface = "accounts", .reply_schema = EXPORTED },
     { .method = "DELETE", .path = "/api/v1/auth/me", .rights = RIGHT_SELF, .body_max = 4096,
@@ -232,11 +232,11 @@ const struct route privacy_routes[] = {
       .reply_schema = CERTIFICATE, .rate = "auth" },
     { .method = "GET", .path = "/api/v1/ai/privacy/export", .rights = RIGHT_ASK | RIGHT_SELF, .handler = get_own_json,
       .summary = "Everything that is kept about the caller, as one JSON object", .surface = "fit", .house = "fit", .reply_schema = EXPORTED },
-    { .method = "GET", .path = "/api/v1/users/{id}/export", .rights = RIGHT_PRIVACY, .handler = get_user_export,
+    { .method = "GET", .path = "/api/v1/users/{id}/export", .rights = RIGHT_PRIVACY, .flags = ROUTE_ARCHIVE, .handler = get_user_export,
       .summary = "Everything that is kept about one user", .surface = "accounts", .reply_schema = EXPORTED },
     { .method = "DELETE", .path = "/api/v1/users/{id}", .rights = RIGHT_PRIVACY, .handler = delete_user,
       .summary = "Erase one user, with a certificate", .surface = "accounts", .reply_schema = CERTIFICATE },
-    { .method = "GET", .path = "/api/v1/creator/export", .rights = RIGHT_OWN, .handler = get_creator_export,
+    { .method = "GET", .path = "/api/v1/creator/export", .rights = RIGHT_OWN, .flags = ROUTE_ARCHIVE, .handler = get_creator_export,
       .summary = "Everything of the creator", .surface = "accounts", .reply_schema = EXPORTED },
     { .method = "DELETE", .path = "/api/v1/creator", .rights = RIGHT_OWN, .body_max = 4096,
       .schema = "{\"type\":\"object\",\"required\":[\"confirm\"],\"additionalProperties\":false,\"properties\":{"

@@ -30,6 +30,7 @@ enum { ROUTE_MULTIPART = 1,    /* body is multipart/form-data, files streamed to
        ROUTE_OPENAI = 4,       /* errors in the OpenAI envelope */
        ROUTE_IGNORE_UNKNOWN = 8,/* unknown members of the body are allowed whatever the schema says */
        ROUTE_TOKEN_OPTIONAL = 32,/* unless AUTH_REQUIRED, a caller without a credential may ask in the row's house, for the user named */
+       ROUTE_ARCHIVE = 64,     /* the reply may be a zip archive instead of JSON */
        ROUTE_DEADLINE = 16     /* the body may hold deadline_ms and stage_ms: less is done in less time, and the reply says so */ };
 
 struct route {

@@ -98,12 +98,17 @@ static void put_parameters(struct json_out *j, const struct route *r, const char
     json_end(j);
 }
 
-static void put_content(struct json_out *j, const char *type, const char *schema)
+static void put_type(struct json_out *j, const char *type, const char *schema)
 {
-    json_begin_object(j, "content");
     json_begin_object(j, type);
     json_put_raw(j, "schema", schema, strlen(schema));
     json_end(j);
+}
+
+static void put_content(struct json_out *j, const char *type, const char *schema)
+{
+    json_begin_object(j, "content");
+    put_type(j, type, schema);
     json_end(j);
 }
 
@@ -119,7 +124,7 @@ static void put_body(struct json_out *j, const struct route *r)
         put_content(j, "multipart/form-data",
                     "{\"type\":\"object\",\"properties\":{\"file\":{\"type\":\"string\",\"contentMediaType\":\"application/octet-stream\"}}}");
     else if (r->flags & ROUTE_RAW) put_content(j, "application/octet-stream", "{}");
-    else put_content(j, "application/json", r->schema ? r->schema : "{\"type\":\"object\"}");
+    else put_content(j, "application/json", r->schema ? r->schema : "{}");
     json_end(j);
 }
 
@@ -149,7 +154,12 @@ static void put_responses(struct json_out *j, const struct route *r)
     json_begin_object(j, "responses");
     json_begin_object(j, "2XX");
     json_put_text(j, "description", r->summary);
-    if (r->reply_schema) put_content(j, "application/json", r->reply_schema);
+    if (r->reply_schema) {
+        json_begin_object(j, "content");
+        put_type(j, "application/json", r->reply_schema);
+        if (r->flags & ROUTE_ARCHIVE) put_type(j, "application/zip", "{}");
+        json_end(j);
+    }
     json_end(j);
     if (page) {
         json_begin_object(j, "3XX");

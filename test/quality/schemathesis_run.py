@@ -49,12 +49,12 @@ def without_headers(api):
     return api
 
 
-def run(tool, folder, name, schema, server, headers, examples, seed, more=()):
+def run(tool, folder, name, schema, server, headers, examples, seed, more=(), phases="coverage,fuzzing"):
     path = os.path.join(folder, name + ".json")
     with open(path, "w") as f:
         json.dump(schema, f)
     command = [tool, "--config-file", os.path.join(folder, "schemathesis.toml"), "run", path, "--url", server.vars["BASE"],
-               "--phases", "coverage,fuzzing", "-n", str(examples), "--seed", str(seed), "--workers", "2", "--continue-on-failure",
+               "--phases", phases, "-n", str(examples), "--seed", str(seed), "--workers", "2", "--continue-on-failure",
                "--no-shrink", "--request-timeout", "30", "--suppress-health-check", "all", "--warnings", "off", *more]
     for h in headers:
         command += ["-H", h]
@@ -98,7 +98,8 @@ def main():
                 ok = run(tool, folder, "account", plain, server, ["Authorization: Bearer " + account], 1, seed,
                          ["--include-path-regex", "^/api/v1/(auth|me|members|keys|roles|invitations|audit|privacy|creator|limits)",
                           "--exclude-path", "/api/v1/auth/logout"]) and ok
-            ok = run(tool, folder, "keys", api, server, ["Authorization: Bearer " + owner], 1, seed, ["--exclude-method", "GET"]) and ok
+            ok = run(tool, folder, "keys", api, server, ["Authorization: Bearer " + owner], examples, seed, ["--exclude-method", "GET"],
+                     "fuzzing") and ok
             if server.request("GET", "/health/live", [], None).status != 200:
                 print("the server does not answer any more")
                 ok = False
