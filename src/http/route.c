@@ -188,7 +188,8 @@ static enum err check_row(struct call *c, const struct route *r)
     if (!r->summary || !*r->summary) return fail(c, ERR_INVALID, "route %s %s: no summary", m, r->path);
     if (!r->surface || !*r->surface) return fail(c, ERR_INVALID, "route %s %s: no surface", m, r->path);
     if (r->body_max < 0) return fail(c, ERR_INVALID, "route %s %s: negative body limit", m, r->path);
-    if (r->body_max == 0 && (r->flags & (ROUTE_MULTIPART | ROUTE_RAW)))
+    bool looks = !strcmp(m, "GET") || !strcmp(m, "DELETE");   /* their schema may be of the query */
+    if (r->body_max == 0 && ((r->schema && !looks) || (r->flags & (ROUTE_MULTIPART | ROUTE_RAW))))
         return fail(c, ERR_INVALID, "route %s %s: a body is described but none accepted", m, r->path);
     if (r->schema && (r->flags & (ROUTE_MULTIPART | ROUTE_RAW)))
         return fail(c, ERR_INVALID, "route %s %s: a schema only fits a JSON body", m, r->path);
