@@ -22,9 +22,43 @@ static const char *text(struct call *c, struct rows *rows, int col)
     return rows_null(rows, col) ? "" : arena_strdup(&c->mem, rows_text(rows, col));
 }
 
+/* Nobody needs this many places to be signed in at; a program that signs in at every request would fill the table otherwise. The
+ * longest unused ends, and of the ended ones only so many stay. */
+static enum err crowd_out(struct call *c, struct conn *w, const struct session_row *s, int64_t now, int64_t *seq_out)
+{
+    bool     member = s->account_id && *s->account_id;
+    int64_t  n = 0;
+    enum err e = member ? db_get_int(c, w, 0, &n, "SELECT count(*) FROM session WHERE account_id = ?s", s->account_id)
+                        : db_get_int(c, w, 0, &n, "SELECT count(*) FROM session WHERE creator_id = ?s AND user_id = ?s", s->creator_id, s->user_id);
+    if (e || n <= LIMIT_SESSIONS_OPEN) return e;
+    if (member)
+        e = db_run(c, w,
+                   "UPDATE session SET ended_ms = ?i, expires_ms = ?i, ended_why = 'too many' WHERE id IN (SELECT id FROM session WHERE"
+                   " account_id = ?s AND ended_ms IS NULL ORDER BY used_ms DESC, id DESC LIMIT 1000 OFFSET ?i)",
+                   now, now, s->account_id, (int64_t)LIMIT_SESSIONS_OPEN);
+    else
+        e = db_run(c, w,
+                   "UPDATE session SET ended_ms = ?i, expires_ms = ?i, ended_why = 'too many' WHERE id IN (SELECT id FROM session WHERE"
+                   " creator_id = ?s AND user_id = ?s AND ended_ms IS NULL ORDER BY used_ms DESC, id DESC LIMIT 1000 OFFSET ?i)",
+                   now, now, s->creator_id, s->user_id, (int64_t)LIMIT_SESSIONS_OPEN);
+    if (!e && db_changes(w)) e = access_change_in(c, w, seq_out);
+    if (!e && n > 2 * LIMIT_SESSIONS_OPEN && member)
+        e = db_run(c, w,
+                   "DELETE FROM session WHERE id IN (SELECT id FROM session WHERE account_id = ?s AND ended_ms IS NOT NULL"
+                   " ORDER BY ended_ms DESC LIMIT 1000 OFFSET ?i)",
+                   s->account_id, (int64_t)LIMIT_SESSIONS_OPEN);
+    else if (!e && n > 2 * LIMIT_SESSIONS_OPEN)
+        e = db_run(c, w,
+                   "DELETE FROM session WHERE id IN (SELECT id FROM session WHERE creator_id = ?s AND user_id = ?s AND ended_ms IS NOT NULL"
+                   " ORDER BY ended_ms DESC LIMIT 1000 OFFSET ?i)",
+                   s->creator_id, s->user_id, (int64_t)LIMIT_SESSIONS_OPEN);
+    return e;
+}
+
 enum err session_store_add(struct call *c, const struct session_row *s)
 {
     struct conn *w = NULL;
+    int64_t      seq = 0;
     enum err     e = db_write(c, store_accounts(), &w);
     if (!e)
         e = db_run(c, w,
@@ -32,9 +66,12 @@ enum err session_store_add(struct call *c, const struct session_row *s)
                    " created_ms, used_ms, expires_ms) VALUES (?s, ?s, ?s, ?s, ?s, ?s, ?i, ?s, ?s, ?s, ?i, ?i, ?i)",
                    s->id, s->kind, or_null(s->creator_id), or_null(s->account_id), or_null(s->user_id), s->role, s->refresh_number,
                    s->refresh_hash, s->address, s->agent, s->created_ms, s->created_ms, s->expires_ms);
+    if (!e) e = crowd_out(c, w, s, s->created_ms, &seq);
     if (!e) e = db_commit(c, &w);
     db_release(&w);
-    return e;
+    if (e) return e;
+    if (seq) access_change_saw(seq);
+    return OK;
 }
 
 enum err session_store_get(struct call *c, const char *id, struct session_row *out)
@@ -80,20 +117,33 @@ enum err session_store_turn(struct call *c, const struct session_row *was, const
     return OK;
 }
 
+/* One statement for each way to say which, so that each finds its rows by an index. An ended session expires with its end, so that
+ * one index knows what is to be removed. */
+#define END "UPDATE session SET ended_ms = ?i, ended_why = ?s, expires_ms = CASE WHEN expires_ms > ?i THEN ?i ELSE expires_ms END WHERE ended_ms IS NULL"
+
+static enum err end_rows(struct call *c, struct conn *w, const struct session_which *s, const char *why)
+{
+    int64_t     now = clock_unix_ms();
+    const char *keep = s->keep ? s->keep : "";
+    if (s->id && s->account_id)
+        return db_run(c, w, END " AND id = ?s AND account_id = ?s AND id <> ?s", now, why, now, now, s->id, s->account_id, keep);
+    if (s->id && s->creator_id)
+        return db_run(c, w, END " AND id = ?s AND creator_id = ?s AND user_id = ?s", now, why, now, now, s->id, s->creator_id, s->user_id);
+    if (s->id) return db_run(c, w, END " AND id = ?s", now, why, now, now, s->id);
+    if (s->account_id) return db_run(c, w, END " AND account_id = ?s AND id <> ?s", now, why, now, now, s->account_id, keep);
+    if (s->user_id) return db_run(c, w, END " AND creator_id = ?s AND user_id = ?s", now, why, now, now, s->creator_id, s->user_id);
+    return db_run(c, w, END " AND creator_id = ?s", now, why, now, now, s->creator_id);
+}
+
 enum err session_store_end(struct call *c, const struct session_which *s, const char *why, const struct audit_entry *audit, int *n_out,
                            int64_t *seq_out)
 {
     assert(s->id || s->account_id || s->creator_id);
+    assert(!s->user_id || s->creator_id);
     struct conn *w = NULL;
     int64_t      seq = 0, n = 0;
     enum err     e = db_write(c, store_accounts(), &w);
-    if (!e)
-        e = db_run(c, w,
-                   "UPDATE session SET ended_ms = ?i, ended_why = ?s WHERE ended_ms IS NULL AND (?s IS NULL OR id = ?s)"
-                   " AND (?s IS NULL OR account_id = ?s) AND (?s IS NULL OR creator_id = ?s) AND (?s IS NULL OR user_id = ?s)"
-                   " AND (?s IS NULL OR id <> ?s)",
-                   clock_unix_ms(), why, s->id, s->id, s->account_id, s->account_id, s->creator_id, s->creator_id, s->user_id, s->user_id,
-                   s->keep, s->keep);
+    if (!e) e = end_rows(c, w, s, why);
     if (!e) n = db_changes(w);
     if (!e && n) e = access_change_in(c, w, &seq);
     if (!e && n && audit) e = audit_put_instance_in(c, w, audit);
@@ -105,6 +155,8 @@ enum err session_store_end(struct call *c, const struct session_which *s, const 
     return OK;
 }
 
+#define LIST "SELECT id, kind, creator_id, address, agent, created_ms, used_ms, expires_ms FROM session WHERE ended_ms IS NULL AND expires_ms > ?i"
+
 enum err session_store_list(struct call *c, const struct session_which *s, struct session_seen **out, int *n_out)
 {
     assert(s->account_id || (s->creator_id && s->user_id));
@@ -112,13 +164,12 @@ enum err session_store_list(struct call *c, const struct session_which *s, struc
     struct rows         *rows = NULL;
     struct session_seen *list = arena_array(&c->mem, LIST_MAX, sizeof *list);
     int                  n = 0;
+    int64_t              now = clock_unix_ms();
     enum err             e = db_read(c, store_accounts(), &r);
-    if (!e)
-        e = db_select(c, r, &rows,
-                      "SELECT id, kind, creator_id, address, agent, created_ms, used_ms, expires_ms FROM session WHERE ended_ms IS NULL"
-                      " AND expires_ms > ?i AND (?s IS NULL OR account_id = ?s) AND (?s IS NULL OR creator_id = ?s)"
-                      " AND (?s IS NULL OR user_id = ?s) ORDER BY used_ms DESC LIMIT 200",
-                      clock_unix_ms(), s->account_id, s->account_id, s->creator_id, s->creator_id, s->user_id, s->user_id);
+    if (!e && s->account_id)
+        e = db_select(c, r, &rows, LIST " AND account_id = ?s ORDER BY used_ms DESC LIMIT 200", now, s->account_id);
+    else if (!e)
+        e = db_select(c, r, &rows, LIST " AND creator_id = ?s AND user_id = ?s ORDER BY used_ms DESC LIMIT 200", now, s->creator_id, s->user_id);
     while (!e && n < LIST_MAX && rows_next(rows))
         list[n++] = (struct session_seen){ text(c, rows, 0), text(c, rows, 1), text(c, rows, 2), text(c, rows, 3), text(c, rows, 4),
             rows_int(rows, 5), rows_int(rows, 6), rows_int(rows, 7) };
@@ -134,7 +185,7 @@ enum err session_store_sweep(struct call *c, int64_t before_ms)
 {
     struct conn *w = NULL;
     enum err     e = db_write(c, store_accounts(), &w);
-    if (!e) e = db_run(c, w, "DELETE FROM session WHERE expires_ms < ?i OR ended_ms < ?i", before_ms, before_ms);
+    if (!e) e = db_run(c, w, "DELETE FROM session WHERE expires_ms < ?i", before_ms);
     if (!e) e = db_commit(c, &w);
     db_release(&w);
     return e;

@@ -11,14 +11,19 @@ struct session_row {
     int64_t     refresh_number, created_ms, expires_ms;
     bool        ended;
 };
+/* The person's longest unused sessions end when LIMIT_SESSIONS_OPEN are open. */
 MUST_CHECK enum err session_store_add(struct call *c, const struct session_row *s);
 /* ERR_NOT_FOUND without words. */
 MUST_CHECK enum err session_store_get(struct call *c, const char *id, struct session_row *out);
 /* The next refresh token in place of the one given: false in *won when it is not the newest any more, or the session has ended. */
 MUST_CHECK enum err session_store_turn(struct call *c, const struct session_row *was, const struct session_row *next, bool *won);
-/* Ends every session that is open and matches all that is not NULL (at least one), but the one kept. *seq_out 0: none was. */
+/* Ends every open session that matches all that is not NULL, but the one kept. *seq_out 0: none was. */
 struct session_which {
-    const char *id, *account_id, *creator_id, *user_id, *keep;
+    const char *id;              /* one; alone, or of this account, or of this user */
+    const char *account_id;
+    const char *creator_id;      /* all of it, or with user_id that user's */
+    const char *user_id;
+    const char *keep;            /* with account_id */
 };
 /* audit (may be NULL) is written in the same transaction when one was. */
 MUST_CHECK enum err session_store_end(struct call *c, const struct session_which *w, const char *why, const struct audit_entry *audit,

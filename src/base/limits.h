@@ -32,6 +32,7 @@
 #define LIMIT_ROLE_BYTES             40
 #define LIMIT_EMAIL_BYTES            254                  /* RFC 5321 4.5.3.1.3, without the angle brackets */
 #define LIMIT_NAME_BYTES             200                  /* of a person */
+#define LIMIT_SESSIONS_OPEN          200                  /* of one person; the longest unused ends */
 #define LIMIT_PASSWORD_BYTES         256
 #define LIMIT_AUDIT_DETAILS          16                   /* names with values of one row of the log */
 #define LIMIT_PASSWORD_QUEUE         32                   /* passwords waiting to be hashed */

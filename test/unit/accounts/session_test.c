@@ -397,8 +397,9 @@ static void sessions_that_ended_long_ago_are_removed(void **s)
 {
     (void)s;
     struct session_tokens a = user_session("ann"), b = user_session("bob"), d = user_session("dan");
-    sql("UPDATE session SET ended_ms = 1 WHERE id = ?s", a.session_id);
-    sql("UPDATE session SET ended_ms = ?i WHERE id = ?s", clock_unix_ms() - 1000, b.session_id);
+    assert_ok(&c, session_end(&c, a.session_id, "signed out"));
+    assert_ok(&c, session_end(&c, b.session_id, "signed out"));
+    sql("UPDATE session SET expires_ms = expires_ms - ?i WHERE id = ?s", SESSION_KEPT_SECONDS * 1000LL + 1000, a.session_id);
     session_sweep(&c);
     struct conn *r = NULL;
     int64_t      left = 0;
@@ -407,6 +408,22 @@ static void sessions_that_ended_long_ago_are_removed(void **s)
     db_release(&r);
     assert_int_equal(left, 2);
     assert_ok(&c, present(d.access));
+}
+
+static void nobody_is_signed_in_at_more_places_than_the_limit(void **s)
+{
+    (void)s;
+    struct session_tokens first = user_session("ann"), bob = user_session("bob"), last = first;
+    struct session_seen  *list = NULL;
+    int                   n = 0;
+    assert_ok(&c, present(first.access));
+    sql("UPDATE session SET used_ms = used_ms - 1000");
+    for (int i = 0; i < LIMIT_SESSIONS_OPEN; i++) last = user_session("ann");
+    assert_ok(&c, session_list(&c, NULL, "one", "ann", &list, &n));
+    assert_int_equal(n, LIMIT_SESSIONS_OPEN);
+    assert_int_equal(present(first.access), ERR_UNAUTHENTICATED);
+    assert_ok(&c, present(last.access));
+    assert_ok(&c, present(bob.access));
 }
 
 /* The child is another server on the same folder. */
@@ -664,6 +681,7 @@ int main(void)
         T(all_sessions_of_somebody_end_but_the_one_kept),
         T(somebody_sees_and_ends_only_their_own_sessions),
         T(sessions_that_ended_long_ago_are_removed),
+        T(nobody_is_signed_in_at_more_places_than_the_limit),
         T(what_another_process_ends_is_refused_here_within_a_second_CRE_011),
         T(a_key_opens_its_creator_with_its_scopes_in_either_header_CRE_016),
         T(a_key_ends_when_it_is_revoked_expires_or_its_grace_is_over_CRE_016),
