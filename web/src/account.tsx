@@ -160,7 +160,7 @@ function SignIns() {
   );
 }
 
-function Leave({ who }: { who: Who }) {
+export function Leave({ who }: { who: Who }) {
   const w = useWords();
   const [open, setOpen] = useState(false);
   const [password, setPassword] = useState('');

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The ways in for somebody new: signing up, the one-time set-up link, and the links that come by mail.
 import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react';
+import { Leave } from './account.tsx';
 import { ApiError } from './api.ts';
 import { atField, Field, FormProblem, useSending } from './field.tsx';
 import { Icon, Mark } from './icons.tsx';
@@ -138,6 +139,7 @@ export function Nowhere({ session }: { session: Extract<Session, { state: 'nowhe
       <FormProblem problem={problem} />
       <button type="button" className="button" onClick={() => void start()}><Icon name="retry" size={16} />{w.retry}</button>
       <button type="button" className="text-button" onClick={() => void signOut()}>{w.settings.signOut}</button>
+      {creators.length === 0 && <Leave who={session.who} />}
     </DoorFrame>
   );
 }

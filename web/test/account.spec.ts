@@ -152,6 +152,7 @@ test('a colleague comes in by invitation, with the rights of their role and no o
   const theirs = await other.newPage();
   await theirs.goto(`/${link.slice(link.indexOf('#'))}`);
   await expect(theirs.getByRole('heading', { name: 'Choose a password' })).toBeVisible();
+  await theirs.getByLabel('Your name').fill(colleague.name);
   await theirs.getByLabel('New password').fill(colleague.password);
   await theirs.getByRole('button', { name: 'Set the password' }).click();
   await expect(theirs.getByText('Editor', { exact: true })).toBeVisible();
@@ -207,20 +208,38 @@ test('every view of a creator’s affairs opens, and fits the screen', async ({ 
   }
 });
 
-test('a person takes their data along and erases themself, with a certificate (CRE-062)', async ({ page }) => {
+test('an owner takes everything along, erases the creator and then themself, each with a certificate (CRE-062)', async ({ page }) => {
   const who = await signUp(page);
   await page.goto('/#/account');
   const archive = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Download' }).click();
   expect((await archive).suggestedFilename()).toMatch(/\.zip$/);
+  const erase = async (password: string, typed: string): Promise<void> => {
+    const dialog = page.getByRole('dialog');
+    await expect(dialog.getByRole('button', { name: 'Erase', exact: true })).toBeDisabled();
+    await dialog.getByLabel('Present password').fill(password);
+    await dialog.getByLabel(/^Type/).fill(typed);
+    await dialog.getByRole('button', { name: 'Erase', exact: true }).click();
+  };
   await page.getByRole('button', { name: 'Erase me' }).click();
-  const dialog = page.getByRole('dialog');
-  await expect(dialog.getByRole('button', { name: 'Erase', exact: true })).toBeDisabled();
-  await dialog.getByLabel('Present password').fill(who.password);
-  await dialog.getByLabel('Type “erase” to confirm').fill('erase');
-  const certificate = page.waitForEvent('download');
-  await dialog.getByRole('button', { name: 'Erase', exact: true }).click();
-  expect((await certificate).suggestedFilename()).toMatch(/certificate\.json$/);
+  await erase(who.password, 'erase');
+  await expect(page.getByRole('dialog').getByRole('alert')).toContainText('only owner');
+  await page.keyboard.press('Escape');
+
+  await page.goto('/#/manage/creator');
+  const id = ((await page.locator('.panel code').first().textContent()) ?? '').trim();
+  await page.getByRole('button', { name: 'Erase this creator' }).click();
+  const first = page.waitForEvent('download');
+  await erase(who.password, id);
+  expect((await first).suggestedFilename()).toContain(id);
+  await expect(page.getByText('Your data has been erased.')).toBeVisible();
+
+  await signIn(page, who);
+  await expect(page.getByRole('heading', { name: 'No coach here is yours' })).toBeVisible();
+  await page.getByRole('button', { name: 'Erase me' }).click();
+  const second = page.waitForEvent('download');
+  await erase(who.password, 'erase');
+  expect((await second).suggestedFilename()).toMatch(/certificate\.json$/);
   await expect(page.getByText('Your data has been erased.')).toBeVisible();
   await signIn(page, who);
   await expect(page.getByRole('alert')).toHaveText('E-mail or password is wrong.');

@@ -3,6 +3,7 @@ import type { Page } from '@playwright/test';
 import { expect, needsToken, test, token } from './page.ts';
 
 async function useToken(page: Page, text: string, lasting = true): Promise<void> {
+  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible();
   const fold = page.getByText('Use an access token');
   if (await fold.isVisible()) await fold.click();
   await page.getByLabel('Access token').fill(text);
