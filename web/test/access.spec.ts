@@ -63,3 +63,39 @@ for (const theme of ['light', 'dark'] as const) {
     });
   }
 }
+
+for (const theme of ['light', 'dark'] as const) {
+  test(`no serious barrier in the ${theme} theme where accounts are kept`, async ({ page }) => {
+    await page.setViewportSize({ width: 1280, height: 850 });
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    await page.goto('/');
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+    await page.getByRole('button', { name: 'Create an account' }).click();
+    await check(page, 'sign up');
+    const mark = `${Date.now()}-${theme}`;
+    await page.getByLabel('Your name').fill('Ada');
+    await page.getByLabel('E-mail').fill(`access-${mark}@example.com`);
+    await page.getByLabel('New password').fill(`nine calm ${mark} harbours`);
+    await page.getByRole('button', { name: 'Create an account' }).click();
+    await expect(page.getByText('Owner', { exact: true })).toBeVisible();
+    await page.goto('/#/account');
+    await expect(page.getByRole('heading', { name: 'Where you are signed in' })).toBeVisible();
+    await check(page, 'account');
+    await page.getByRole('button', { name: 'Switch on' }).click();
+    await check(page, 'second factor');
+    await page.keyboard.press('Escape');
+    for (const view of ['members', 'keys', 'people', 'audit', 'retention', 'limits', 'creator']) {
+      await page.goto(`/#/manage/${view}`);
+      await expect(page.locator('.panel').first()).toBeVisible();
+      await expect(page.locator('.waiting')).toHaveCount(0);
+      await check(page, view);
+    }
+    await page.goto('/#/manage/members');
+    await page.getByRole('button', { name: 'New role' }).click();
+    await check(page, 'role');
+    await page.keyboard.press('Escape');
+    await page.goto('/#/manage/keys');
+    await page.getByRole('button', { name: 'New key' }).click();
+    await check(page, 'key');
+  });
+}
