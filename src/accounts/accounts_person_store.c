@@ -315,6 +315,21 @@ static enum err jobs_erase(struct call *c, struct conn *w, const struct person_w
     return e;
 }
 
+/* Ended work of a visitor is of no use to who they became; open work keeps a claim from being made. */
+static enum err jobs_move(struct call *c, struct conn *w, const struct person_who *from, const char *to, int64_t *rows_out)
+{
+    (void)to;
+    return jobs_erase(c, w, from, rows_out);
+}
+
+/* Nothing may be added under the visitor's id any more. */
+static enum err erased_move(struct call *c, struct conn *w, const struct person_who *from, const char *to, int64_t *rows_out)
+{
+    (void)to;
+    *rows_out = 0;
+    return erased_put_in(c, w, from->user_id);
+}
+
 static enum err erased_erase(struct call *c, struct conn *w, const struct person_who *p, int64_t *rows_out)
 {
     *rows_out = 0;
@@ -325,13 +340,13 @@ static enum err erased_erase(struct call *c, struct conn *w, const struct person
 #define MARK_STAYS "a keyed hash stays, so that their old tokens and late requests are refused"
 
 const struct person_table accounts_person_tables[] = {
-    { "creator", "job", "work that was ordered for them", NULL, jobs_export, jobs_erase, NULL },
+    { "creator", "job", "work that was ordered for them", NULL, jobs_export, jobs_erase, jobs_move },
     { "creator", "person_identity", "their names on channels", NULL, identity_export, identity_erase, identity_move },
     { "creator", "person", "name, address, plan and attributes", NULL, people_export, people_erase, people_move },
     { "creator", "audit", "what was done by and to them, by reference, with the network it came from", LOG_STAYS, log_export, NULL, NULL },
     { "creator", "audit_head", NULL, "where the log begins and ends", NULL, NULL, NULL },
     { "creator", "person_ref", "who a reference in the log is", NULL, NULL, ref_erase, ref_move },
-    { "creator", "erased", "that somebody was erased", MARK_STAYS, NULL, erased_erase, NULL },
+    { "creator", "erased", "that somebody was erased", MARK_STAYS, NULL, erased_erase, erased_move },
     { "creator", "creator_setting", NULL, "the creator's decisions", settings_export, NULL, NULL },
     { "creator", "meta", NULL, "whose database this is, and marks of its index", NULL, NULL, NULL },
     { "creator", "schema_version", NULL, "numbers of the schema", NULL, NULL, NULL },
@@ -349,7 +364,7 @@ const struct person_table accounts_person_tables[] = {
     { "accounts", "audit_head", NULL, "where the log begins and ends", NULL, NULL, NULL },
     { "accounts", "person_ref", "who a reference in the log is", NULL, NULL, instance_ref_erase, NULL },
     { "accounts", "erased", "that somebody was erased", MARK_STAYS, NULL, NULL, NULL },
-    { "accounts", "login_guard", NULL, "keyed hashes of addresses with wrong passwords, for a day", NULL, NULL, NULL },
+    { "accounts", "login_guard", NULL, "keyed hashes of addresses with wrong passwords, for two hours", NULL, NULL, NULL },
     { "accounts", "oidc_login", NULL, "sign-ins at outside issuers that have begun, for minutes, before anybody is known", NULL, NULL, NULL },
     { "accounts", "signing_key", NULL, "the instance's keys", NULL, NULL, NULL },
     { "accounts", "access_change", NULL, "a number", NULL, NULL, NULL },

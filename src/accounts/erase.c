@@ -111,12 +111,29 @@ static enum err bytes(struct call *c, struct erasure *er, const char *job)
     return OK;
 }
 
+/* Sign-ins and late rows under the ids that a user had as a visitor. */
+static enum err erase_was(struct call *c, struct erasure *er, const char *const *ids, int n)
+{
+    const char *user = er->who.user_id, *job = NULL;
+    enum err    e = OK;
+    for (int i = 0; !e && i < n; i++) {
+        er->who.user_id = ids[i];
+        e = privacy_erase_rows(c, er, true, &job);
+        if (!e) e = privacy_erase_accounts(c, er);
+        if (!e) er->keys += kv_drop_named(ids[i]);
+    }
+    er->who.user_id = user;
+    return e;
+}
+
 enum err person_erase(struct call *c, const char *user_id, const char **certificate_out)
 {
     struct person_who who;
     struct erasure    er;
-    const char       *job = NULL;
+    const char       *job = NULL, **was = NULL;
+    int               was_count = 0;
     enum err          e = person_find(c, user_id, &who);
+    if (!e) e = privacy_was(c, user_id, &was, &was_count);
     if (e) return e;
     erasure_begin(c, &er, &who);
     e = erased_put(c, who.creator_id, user_id);
@@ -124,6 +141,7 @@ enum err person_erase(struct call *c, const char *user_id, const char **certific
     if (!e) e = access_changed(c);
     if (!e) e = end_jobs(c, user_id, &er.jobs);
     if (!e) e = count_files(c, &er);
+    if (!e) e = erase_was(c, &er, was, was_count);
     if (!e) e = privacy_erase_rows(c, &er, false, &job);
     if (!e) e = privacy_erase_accounts(c, &er);
     if (e) return e;

@@ -219,7 +219,7 @@ static enum err run_retention(struct req *r)
 #define DAYS "{\"type\":[\"integer\",\"null\"],\"minimum\":1,\"maximum\":36500}"
 #define RETENTION                                                                                                              \
     "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"turns_days\":" DAYS ",\"visitors_days\":" DAYS               \
-    ",\"sessions_days\":" DAYS ",\"links_days\":" DAYS ",\"jobs_days\":" DAYS ",\"audit_days\":" DAYS "}}"
+    ",\"sessions_days\":" DAYS ",\"links_days\":" DAYS ",\"replies_days\":" DAYS ",\"jobs_days\":" DAYS ",\"audit_days\":" DAYS "}}"
 
 const struct route privacy_routes[] = {
     { .method = "GET", .path = "/api/v1/auth/me/export", .rights = RIGHT_SELF, .flags = ROUTE_ARCHIVE, .handler = get_own,

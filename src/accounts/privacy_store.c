@@ -87,6 +87,28 @@ enum err privacy_open_jobs(struct call *c, const char *user_id, const char ***id
     return OK;
 }
 
+enum err privacy_was(struct call *c, const char *user_id, const char ***ids_out, int *n_out)
+{
+    struct conn *r = NULL;
+    struct rows *rs = NULL;
+    const char **ids = NULL;
+    int64_t      count = 0;
+    int          n = 0;
+    enum err     e = db_read(c, tenant_db(c->tenant), &r);
+    if (!e) e = db_get_int(c, r, 0, &count, "SELECT count(*) FROM person_identity WHERE kind = 'visitor' AND user_id = ?s AND value <> ?s", user_id, user_id);
+    if (!e) {
+        ids = arena_array(&c->mem, (size_t)count + 1, sizeof *ids);
+        e = db_select(c, r, &rs, "SELECT value FROM person_identity WHERE kind = 'visitor' AND user_id = ?s AND value <> ?s", user_id, user_id);
+    }
+    while (!e && n < count && rows_next(rs)) ids[n++] = arena_strdup(&c->mem, rows_text(rs, 0));
+    e = rows_close(c, &rs, e);
+    db_release(&r);
+    if (e) return e;
+    *ids_out = ids;
+    *n_out = n;
+    return OK;
+}
+
 /* Every table of a database that somebody is taken out of; refs: only the references of the log, else all others. */
 static enum err erase_tables(struct call *c, struct conn *w, struct erasure *er, const char *database, bool refs, int64_t *rows_out)
 {
@@ -256,7 +278,7 @@ enum err person_move(struct call *c, const char *from_user, const char *to_user,
             int64_t rows = 0;
             if (!t->move || strcmp(t->database, "creator") != 0) continue;
             e = t->move(c, w, &from, to_user, &rows);
-            if (!e) json_put_int(j, t->table, rows);
+            if (!e && strcmp(t->table, "erased")) json_put_int(j, t->table, rows);
         }
     }
     json_end(j);

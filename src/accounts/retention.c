@@ -9,6 +9,7 @@
 
 #include "accounts/audit.h"
 #include "accounts/creator_settings.h"
+#include "accounts/lockout_store.h"
 #include "accounts/privacy.h"
 #include "accounts/retention_parts.h"
 #include "base/clock.h"
@@ -18,6 +19,7 @@
 #include "store/store.h"
 
 #define DAY_MS        86400000LL
+#define HOUR_MS       3600000LL
 #define FIT_HOUSE     "fit"
 #define FIT_TEXT_MS   3600000LL      /* FIT-113 */
 #define FIT_EVERY_MS  600000LL
@@ -183,10 +185,17 @@ static void queue(struct call *c, const char *creator, int64_t before_ms, int64_
 
 void retention_due(struct call *c)
 {
-    const char **ids = NULL;
-    int          n = 0;
-    int64_t      now = clock_unix_ms();
-    enum err     e = retention_old(c, now - DAY_MS, &ids, &n);
+    static int64_t ended_ms; /* one janitor */
+    const char   **ids = NULL;
+    int            n = 0;
+    int64_t        now = clock_unix_ms();
+    enum err       e = OK;
+    if (now - ended_ms >= HOUR_MS || now < ended_ms) {
+        e = retention_ended(c, now);
+        if (!e) e = lockout_sweep(c, now);
+        ended_ms = now;
+    }
+    if (!e) e = retention_old(c, now - DAY_MS, &ids, &n);
     for (int i = 0; !e && i < n; i++) queue(c, ids[i], now - DAY_MS, now);
     if (!e) e = retention_old(c, now - FIT_EVERY_MS, &ids, &n);
     for (int i = 0; !e && i < n; i++)

@@ -11,6 +11,8 @@ MUST_CHECK enum err retention_rows(struct call *c, const struct retention_rule *
 MUST_CHECK enum err retention_old(struct call *c, int64_t before_ms, const char ***ids_out, int *n_out);
 /* *won: nobody else began one since before_ms. */
 MUST_CHECK enum err retention_claim(struct call *c, const char *creator_id, int64_t before_ms, int64_t now_ms, bool *won);
+/* What has ended by itself and belongs to no creator: links, sign-ins at outside issuers, kept replies. */
+MUST_CHECK enum err retention_ended(struct call *c, int64_t now_ms);
 /* Visitors nobody has seen since before_ms, at most max; in c->mem. */
 MUST_CHECK enum err retention_visitors(struct call *c, int64_t before_ms, int max, const char ***ids_out, int *n_out);
 #endif

@@ -8,6 +8,8 @@
 #include "store/scrub.h"
 #include "store/store.h"
 
+#define LINKS_KEPT_MS (7 * 86400000LL)
+
 extern const struct retention_rule accounts_retention_rules[];
 
 static enum err jobs_old(struct call *c, struct conn *w, int64_t before_ms, bool dry, int64_t *rows_out)
@@ -33,6 +35,15 @@ static enum err sessions_old(struct call *c, struct conn *w, int64_t before_ms, 
     return e;
 }
 
+/* A day is in the row itself. */
+static enum err replies_old(struct call *c, struct conn *w, int64_t before_ms, bool dry, int64_t *rows_out)
+{
+    (void)dry;
+    enum err e = db_run(c, w, "DELETE FROM idempotency WHERE expires_ms < ?i", before_ms);
+    if (!e) *rows_out = db_changes(w);
+    return e;
+}
+
 static enum err links_old(struct call *c, struct conn *w, int64_t before_ms, bool dry, int64_t *rows_out)
 {
     (void)dry;
@@ -44,6 +55,7 @@ static enum err links_old(struct call *c, struct conn *w, int64_t before_ms, boo
 
 const struct retention_rule accounts_retention_rules[] = {
     { "jobs_days", "job", NULL, 30, 1, "creator", jobs_old },
+    { "replies_days", "idempotency", NULL, 1, 1, "creator", replies_old },
     { "audit_days", "audit", NULL, 0, 365, "creator", log_old },
     { "sessions_days", "session", NULL, 30, 1, "accounts", sessions_old },
     { "links_days", "mail_link", NULL, 7, 1, "accounts", links_old },
@@ -77,6 +89,18 @@ enum err retention_rows(struct call *c, const struct retention_rule *const *rule
 {
     enum err e = rows_of(c, rules, before_ms, n, dry, "creator", rows);
     return e ? e : rows_of(c, rules, before_ms, n, dry, "accounts", rows);
+}
+
+enum err retention_ended(struct call *c, int64_t now_ms)
+{
+    struct conn *w = NULL;
+    enum err     e = db_write(c, store_accounts(), &w);
+    if (!e) e = db_run(c, w, "DELETE FROM mail_link WHERE creator_id IS NULL AND expires_ms < ?i", now_ms - LINKS_KEPT_MS);
+    if (!e) e = db_run(c, w, "DELETE FROM oidc_login WHERE expires_ms < ?i", now_ms);
+    if (!e) e = db_run(c, w, "DELETE FROM idempotency WHERE expires_ms < ?i", now_ms);
+    if (!e) e = db_commit(c, &w);
+    db_release(&w);
+    return e;
 }
 
 static enum err ids_of(struct call *c, struct rows **rs, enum err e, int max, const char ***ids_out, int *n_out)
