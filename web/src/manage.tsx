@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A creator's affairs, each view by the right it needs: who works here, which programs may come in, who is coached, what was done,
 // what is kept and how much is used.
-import type { ReactNode } from 'react';
+import { type ReactNode, useEffect, useRef } from 'react';
 import type { Me, Right } from './api.ts';
 import { AuditLog } from './audit.tsx';
 import { CreatorSettings } from './creator.tsx';
@@ -28,13 +28,16 @@ export const mayManage = (me: Me): boolean => views.some((view) => me.rights.inc
 
 export function Manage({ me, view }: { me: Me; view: string }) {
   const w = useWords();
+  const tabs = useRef<HTMLElement>(null);
+  // On a narrow screen the chosen view's name may lie beyond the edge.
+  useEffect(() => { tabs.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' }); }, [view]);
   const mine = views.filter((one) => me.rights.includes(one.right));
   const named = views.find((one) => one.name === view);
   const shown = mine.find((one) => one.name === view) ?? (named ? undefined : mine[0]);
   return (
     <div className="sheet-page manage">
       <h1>{w.manage.title}</h1>
-      <nav className="tabs" aria-label={w.manage.title}>
+      <nav ref={tabs} className="tabs" aria-label={w.manage.title}>
         {mine.map((one) => <a key={one.name} href={`#/manage/${one.name}`} aria-current={one === shown ? 'page' : undefined}>{w.manage.views[one.name]}</a>)}
       </nav>
       {shown ? shown.show(me) : <p className="lead">{w.manage.missing(named?.right ?? '')}</p>}
