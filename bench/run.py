@@ -151,6 +151,12 @@ class Run:
         self.ours(0, "ingest", "--bare", "--only", "query_meanwhile")
         self.ours(0, "turn", "--bare")
 
+    def credentials(self):
+        self.say("checking and making credentials")
+        for r in range(self.rounds):
+            self.ours(r, "tokens", "--bare", "--threads", "1", "--only", "check,verify,check_new")
+        self.ours(0, "tokens", "--bare", "--threads", "1", "--only", "check_key,sign,sign_in,refresh")
+
     # ---- servers ----
 
     def start(self, command, port, ready, env=None, cwd=None, limit=300):
@@ -283,14 +289,14 @@ def main():
         run.note("The peers were not installed (tools/setup.sh bench): Chiron was measured alone.")
     # As an interruption: what was started is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    parts = (os.environ.get("BENCH_PARTS") or "embed search documents servers").split()
+    parts = (os.environ.get("BENCH_PARTS") or "embed search documents credentials servers").split()
     try:
         run.machine()
         with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
             json.dump(run.inputs(), f)
             f.flush()
             for name, part in (("embed", lambda: run.embed(python, f.name)), ("search", lambda: run.search(python)),
-                               ("documents", run.documents), ("servers", lambda: run.servers(python))):
+                               ("documents", run.documents), ("credentials", run.credentials), ("servers", lambda: run.servers(python))):
                 if name not in parts:
                     continue
                 try:

@@ -35,6 +35,7 @@ static const struct part {
     { "search", bench_search, VERB_KNOWLEDGE, BY_SMALL_ROWS },
     { "ingest", bench_ingest, VERB_ANSWERS, ONCE },
     { "ingest", bench_busy, VERB_ANSWERS, ONCE },
+    { "tokens", bench_tokens, VERB_STORE, ONCE },
     { "turn", bench_turn, VERB_ANSWERS, ONCE },
     { "http", bench_http, VERB_CONF, ONCE },
     { "tenants", bench_tenants, VERB_CONF, ONCE },
@@ -310,7 +311,7 @@ int verb_bench(int argc, char **argv)
         { "--clients", NULL, "N", &clients, NULL, "http: clients at once, 1 to 128 (each row's own)" },
         { 0 },
     };
-    int code = verb_read(argc, argv, "[machine|embed|rerank|search|ingest|turn|http|tenants|all]... [--seconds N] [--json FILE]",
+    int code = verb_read(argc, argv, "[machine|embed|rerank|search|ingest|tokens|turn|http|tenants|all]... [--seconds N] [--json FILE]",
                          "chiron bench\nchiron bench embed --precision int8 --seconds 10\nchiron bench search --rows 100k,1M -o json\n"
                          "chiron bench http --url http://127.0.0.1:8000 --token \"$TOKEN\" --only rag\n",
                          flags, &p.a);

@@ -67,4 +67,4 @@ complete -c chiron -n '__fish_seen_subcommand_from bench' -l precision -x -a 'in
 complete -c chiron -n '__fish_seen_subcommand_from bench' -l json -r
 complete -c chiron -n '__fish_seen_subcommand_from doctor' -l tenants
 complete -c chiron -n '__fish_seen_subcommand_from bench' -l bare
-complete -c chiron -n '__fish_seen_subcommand_from bench' -a 'machine embed rerank search ingest turn http all'
+complete -c chiron -n '__fish_seen_subcommand_from bench' -a 'machine embed rerank search ingest tokens turn http tenants all'
