@@ -35,11 +35,11 @@ static enum err sessions_old(struct call *c, struct conn *w, int64_t before_ms, 
     return e;
 }
 
-/* A day is in the row itself. */
+/* Counted from when they were made. */
 static enum err replies_old(struct call *c, struct conn *w, int64_t before_ms, bool dry, int64_t *rows_out)
 {
     (void)dry;
-    enum err e = db_run(c, w, "DELETE FROM idempotency WHERE expires_ms < ?i", before_ms);
+    enum err e = db_run(c, w, "DELETE FROM idempotency WHERE created_ms < ?i", before_ms);
     if (!e) *rows_out = db_changes(w);
     return e;
 }
