@@ -6,7 +6,7 @@ import { ApiError } from './api.ts';
 import { atField, Field, FormProblem, useSending } from './field.tsx';
 import { Icon, Mark } from './icons.tsx';
 import { useWords } from './preferences.ts';
-import { type Beginning, redeem, type Session, setUp, signOut, signUp, start, switchTo, toSignIn } from './session.ts';
+import { type Beginning, type Opening, redeem, type Session, setUp, signOut, signUp, start, switchTo, toSignIn } from './session.ts';
 import { Preferences } from './settings.tsx';
 
 export function DoorFrame({ title, children }: { title: string; children: ReactNode }) {
@@ -78,18 +78,21 @@ export function SetUp({ session }: { session: Extract<Session, { state: 'setup' 
 /** What a link is for is known to the server alone; one that wants a password says so when it is tried without. */
 export function LinkDoor({ session }: { session: Extract<Session, { state: 'link' }> }) {
   const w = useWords();
-  const [state, setState] = useState<'trying' | 'password' | 'done' | 'bad' | 'failed'>('trying');
+  const [state, setState] = useState<'trying' | 'password' | 'code' | 'done' | 'bad' | 'failed'>('trying');
   const [password, setPassword] = useState('');
   const [name, setName] = useState('');
   const [named, setNamed] = useState(false);
-  const { busy, problem, send } = useSending();
+  const [code, setCode] = useState('');
+  const [recovery, setRecovery] = useState(false);
+  const { busy, problem, send, clear } = useSending();
   const tried = useRef(false);
-  const go = (more: { password?: string; full_name?: string }): Promise<void> => redeem(session.token, more).then((inside) => { if (!inside) setState('done'); });
+  const go = (more: Opening): Promise<void> => redeem(session.token, more).then((inside) => { if (!inside) setState('done'); });
   useEffect(() => {
     if (tried.current) return;
     tried.current = true;
     go({}).catch((cause: unknown) => {
       if (!(cause instanceof ApiError)) return setState('failed');
+      if (cause.code === 'totp_required') return setState('code');
       if (cause.status === 422) {
         setNamed(cause.field === 'full_name');
         return setState('password');
@@ -97,9 +100,17 @@ export function LinkDoor({ session }: { session: Extract<Session, { state: 'link
       setState(cause.status === 401 || cause.status === 404 ? 'bad' : 'failed');
     });
   });
+  const given = { ...(password ? { password } : {}), ...(name ? { full_name: name } : {}) };
   const submit = (event: FormEvent): void => {
     event.preventDefault();
-    void send(() => go({ password, ...(name ? { full_name: name } : {}) }));
+    void send(() => go(given).catch((cause: unknown) => {
+      if (!(cause instanceof ApiError) || cause.code !== 'totp_required') throw cause;
+      setState('code');
+    }));
+  };
+  const submitCode = (event: FormEvent): void => {
+    event.preventDefault();
+    void send(() => go({ ...given, ...(recovery ? { recovery_code: code.trim() } : { totp: code.replace(/\s/g, '') }) }));
   };
   if (state === 'trying') return <DoorFrame title={w.door.linkTrying}><p className="quiet" role="status">{w.loading}</p></DoorFrame>;
   if (state === 'password') {
@@ -111,6 +122,24 @@ export function LinkDoor({ session }: { session: Extract<Session, { state: 'link
           {problem?.status === 401 ? <p className="field-error" role="alert">{w.door.linkBad}</p> : <FormProblem problem={problem} fields={['password', 'full_name']} />}
           <button type="submit" className="button button-main" disabled={busy}>{w.door.setPassword}</button>
         </form>
+      </DoorFrame>
+    );
+  }
+  if (state === 'code') {
+    return (
+      <DoorFrame title={w.start.title}>
+        <form onSubmit={submitCode}>
+          <Field
+            key={String(recovery)} label={recovery ? w.door.recovery : w.door.code} inputMode={recovery ? 'text' : 'numeric'} autoComplete="one-time-code" value={code}
+            onChange={(event) => setCode(event.target.value)} hint={recovery ? w.door.recoveryHint : w.door.codeHint} required autoFocus
+          />
+          {problem?.status === 401 ? <p className="field-error" role="alert">{w.door.wrongCode}</p>
+            : problem?.status === 429 ? <p className="field-error" role="alert">{w.door.wait(problem.retryAfter ?? 60)}</p> : <FormProblem problem={problem} />}
+          <button type="submit" className="button button-main" disabled={busy}>{busy ? w.start.entering : w.start.enter}</button>
+        </form>
+        <p className="door-links">
+          <button type="button" className="text-button" onClick={() => { clear(); setCode(''); setRecovery(!recovery); }}>{recovery ? w.door.useCode : w.door.useRecovery}</button>
+        </p>
       </DoorFrame>
     );
   }

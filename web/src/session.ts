@@ -200,8 +200,11 @@ export async function setUp(secret: string, mine: Beginning | null): Promise<voi
   }
 }
 
+/** What a link may want besides itself. */
+export interface Opening { password?: string; full_name?: string; totp?: string; recovery_code?: string }
+
 /** True when the link signed the reader in; false when it only changed something. */
-export async function redeem(token: string, more: { password?: string; full_name?: string } = {}): Promise<boolean> {
+export async function redeem(token: string, more: Opening = {}): Promise<boolean> {
   const reply = await request('/api/v1/auth/link/redeem', {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ token, cookie: true, ...more }), anonymous: true,
   });
