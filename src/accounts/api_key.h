@@ -36,6 +36,6 @@ MUST_CHECK enum err api_key_make(struct call *c, const char *name, unsigned scop
 /* A key of the same name, scopes and lifetime; the old one ends after grace_hours. ERR_NOT_FOUND; ERR_CONFLICT: it has ended or was
  * replaced; ERR_FORBIDDEN: it may do more than the caller. */
 MUST_CHECK enum err api_key_rotate(struct call *c, const char *id, int grace_hours, struct api_key *out, const char **secret_out);
-/* It and the keys it made stop working. ERR_NOT_FOUND; one that has ended already is no error. */
+/* It and the keys it made stop working; invitations made with them that still wait go. ERR_NOT_FOUND; one that has ended already is no error. */
 MUST_CHECK enum err api_key_revoke(struct call *c, const char *id);
 #endif

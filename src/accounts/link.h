@@ -26,7 +26,7 @@ struct link_invitation {
     const char *creator_id, *creator_name;
     const char *email;              /* as email_check gives it */
     const char *role;
-    const char *created_by;         /* account; NULL: a key or the command line */
+    const char *created_by;         /* account or key; NULL: the command line */
     const char *language;           /* as above */
 };
 /* Makes the row of an invitation, in the place of an earlier one of this creator to this address, and mails it. Without a mail

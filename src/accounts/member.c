@@ -84,7 +84,8 @@ static enum err invite(struct call *c, const char *email, const char *role, cons
     if (!e)
         e = link_invite(c,
                         &(struct link_invitation){ .creator_id = c->creator_id, .creator_name = s.name, .email = email, .role = role,
-                                                   .created_by = c->account_id[0] ? c->account_id : NULL, .language = language },
+                                                   .created_by = c->account_id[0] ? c->account_id : c->key_id[0] ? c->key_id : NULL,
+                                                   .language = language },
                         &added.invitation_id, &added.link, &added.expires_ms);
     if (!e)
         e = audit_put(c, &(struct audit_entry){ "invitation.make", added.invitation_id, "done", (const char *[]){ "role", role, NULL } });
@@ -143,8 +144,11 @@ enum err member_remove(struct call *c, const char *account_id, bool end_keys)
 {
     struct member    m;
     enum member_done done = MEMBER_DONE;
-    enum err         e = get(c, account_id, &m);
-    if (!e) e = role_within(c, m.role);
+    bool             own = c->account_id[0] && !strcmp(c->account_id, account_id);
+    /* Before anything is looked up: who may not decide learns nothing about who is here. */
+    if (!own && !(c->rights & RIGHT_MEMBERS)) return fail(c, ERR_FORBIDDEN, "you may leave, but not remove others");
+    enum err e = get(c, account_id, &m);
+    if (!e && !own) e = role_within(c, m.role);
     if (!e) e = member_delete(c, account_id, m.role, end_keys, &done);
     if (!e) e = refused(c, done);
     if (!e) e = access_changed(c);

@@ -38,7 +38,7 @@ MUST_CHECK enum err member_add(struct call *c, const char *email, const char *ro
 /* ERR_NOT_FOUND; ERR_FORBIDDEN: the role they have or shall have may do what the caller may not; ERR_CONFLICT: the last owner,
  * or changed meanwhile. Invitations they made that still wait go. */
 MUST_CHECK enum err member_role(struct call *c, const char *account_id, const char *role, struct member *out);
-/* As member_role. end_keys: the API keys they made stop working too. */
+/* As member_role; everybody may leave, whatever their role. end_keys: the API keys they made stop working too. */
 MUST_CHECK enum err member_remove(struct call *c, const char *account_id, bool end_keys);
 MUST_CHECK enum err invitation_remove(struct call *c, const char *id);
 #endif

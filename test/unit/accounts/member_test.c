@@ -328,6 +328,48 @@ static void invitations_go_with_the_one_who_made_them(void **s)
     refused(ERR_NOT_FOUND, member_remove(&c, "acc_admin", false));
 }
 
+static void everybody_may_leave_but_the_last_owner(void **s)
+{
+    (void)s;
+    act_as("acc_ed", "editor");
+    refused(ERR_FORBIDDEN, member_remove(&c, "acc_admin", false));
+    refused(ERR_FORBIDDEN, member_remove(&c, "acc_none", false));
+    assert_ok(&c, member_remove(&c, "acc_ed", false));
+    assert_string_equal(role_of_member("acc_ed"), "none");
+    act_as("acc_owner", "owner");
+    refused(ERR_CONFLICT, member_remove(&c, "acc_owner", false));
+    /* Somebody who is coached has no account to leave with. */
+    act_as("", "user");
+    refused(ERR_FORBIDDEN, member_remove(&c, "", false));
+}
+
+static void invitations_of_a_key_go_with_it(void **s)
+{
+    (void)s;
+    struct member_added m;
+    struct member      *list = NULL;
+    struct invitation  *waiting = NULL;
+    struct api_key      key, child;
+    const char         *secret = NULL;
+    int                 n = 0, k = 0;
+    assert_ok(&c, api_key_make(&c, "hr", RIGHT_ASK | RIGHT_MEMBERS | RIGHT_KEYS, 0, &key, &secret));
+    c.account_id[0] = '\0';
+    c.rights = key.scopes;
+    snprintf(c.key_id, sizeof c.key_id, "%s", key.id);
+    assert_ok(&c, custom_role_put(&c, "asker", RIGHT_ASK, NULL));
+    assert_ok(&c, member_add(&c, "one@x.io", "asker", NULL, &m));
+    assert_ok(&c, api_key_make(&c, "child", RIGHT_ASK | RIGHT_MEMBERS, 0, &child, &secret));
+    snprintf(c.key_id, sizeof c.key_id, "%s", child.id);
+    assert_ok(&c, member_add(&c, "two2@x.io", "asker", NULL, &m));
+    c.key_id[0] = '\0';
+    act_as("acc_owner", "owner");
+    assert_ok(&c, member_add(&c, "three@x.io", "asker", NULL, &m));
+    assert_ok(&c, api_key_revoke(&c, key.id));
+    assert_ok(&c, member_list(&c, &list, &n, &waiting, &k));
+    assert_int_equal(k, 1);
+    assert_string_equal(waiting[0].email, "three@x.io");
+}
+
 static void another_creators_members_roles_and_invitations_are_not_there(void **s)
 {
     (void)s;
@@ -369,6 +411,8 @@ int main(void)
         TEST(somebody_without_an_account_is_invited_once_at_a_time),
         TEST(where_anybody_signs_up_only_colleagues_are_taken_unasked),
         TEST(invitations_go_with_the_one_who_made_them),
+        TEST(everybody_may_leave_but_the_last_owner),
+        TEST(invitations_of_a_key_go_with_it),
         TEST(another_creators_members_roles_and_invitations_are_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
