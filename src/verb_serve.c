@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "accounts/accounts.h"
+#include "accounts/password.h"
 #include "accounts/limit.h"
 #include "accounts/token.h"
 #include "accounts/mail.h"
@@ -132,6 +133,7 @@ static void *janitor_run(void *arg)
         pthread_mutex_unlock(&janitor.lock);
         kv_sweep();
         tenants_close_idle(TENANT_IDLE_MS);
+        password_idle();
         struct call c;
         call_init(&c);
         session_sweep(&c);

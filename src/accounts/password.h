@@ -17,6 +17,8 @@ MUST_CHECK enum err password_hash(struct call *c, const char *password, const ch
 /* hash NULL: there is none, which takes as long and is never right. *old_out: right, but hashed with other parameters than now.
  * Errors as password_hash. */
 MUST_CHECK enum err password_check(struct call *c, const char *password, const char *hash, bool *right_out, bool *old_out);
+/* Gives the memory back that no hash needed for half a minute. The janitor calls it once a minute. */
+void password_idle(void);
 /* Ends the threads; nobody may be waiting. They start with the first password. */
 void password_close(void);
 #endif
