@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "accounts/mail.h"
 #include "base/clock.h"
 
 #define COOKIE      "chiron_refresh"
@@ -32,7 +33,7 @@ const char *auth_agent(struct req *r)
 static bool secure(struct req *r)
 {
     const char *set = conf_text("COOKIE_SECURE");
-    return !strcmp(set, "1") || !strcasecmp(set, "true") || req_secure(r);
+    return !strcmp(set, "1") || !strcasecmp(set, "true") || !strncmp(public_url(), "https://", 8) || req_secure(r);
 }
 
 static void cookie_put(struct req *r, const char *value, int max_age_s)

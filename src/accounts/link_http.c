@@ -69,7 +69,8 @@ static bool anonymous(struct call *c, const char *creator)
 static enum err get_providers(struct req *r)
 {
     const char *creator = req_query(r, "creator_id");
-    if (!creator) creator = conf_bool("DEMO") ? "demo" : conf_text("OWNER_CREATOR");
+    const char *owner = conf_text("OWNER_CREATOR");
+    if (!creator) creator = conf_bool("DEMO") ? "demo" : owner && *owner ? owner : "home";
     bool             visitors = anonymous(&r->call, creator);
     struct json_out *j = reply_json(r, 200);
     json_begin_object(j, NULL);

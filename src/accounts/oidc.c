@@ -21,7 +21,7 @@
 #include "base/json.h"
 #include "base/log.h"
 
-#define LIVE_MAX       10000
+#define LIVE_MAX       100000
 #define RANDOM_BYTES   32
 #define RANDOM_TEXT    44        /* of base64url and its end */
 #define CODE_BYTES     4096

@@ -87,7 +87,9 @@ static enum err get_start(struct req *r)
     const struct oidc_issuer *o = oidc_issuer_find(req_path(r, "id"));
     struct oidc_begun         to;
     if (!o) return fail(c, ERR_NOT_FOUND, "there is no such issuer");
-    enum err e = oidc_begin(c, o, req_query(r, "back"), &to);
+    /* An issuer may be slow, and those who wait for it must not stand where others are answered. */
+    enum err e = auth_step_aside(r);
+    if (!e) e = oidc_begin(c, o, req_query(r, "back"), &to);
     if (e == ERR_CANCELLED) return e;
     if (e) return go_refused(r, word_of(e));
     put_cookie(r, to.state, to.state);
@@ -129,8 +131,9 @@ static enum err get_callback(struct req *r)
     enum oidc_door     door = OIDC_IN;
     struct oidc_answer a = { .state = state, .code = req_query(r, "code"), .iss = req_query(r, "iss"), .error = req_query(r, "error"),
                              .remembered = state ? cookie(r, cookie_name(c, state)) : NULL };
-    enum err           e = oidc_end(c, &a, &p);
-    if (a.remembered) put_cookie(r, state, NULL);
+    enum err           e = a.remembered ? auth_step_aside(r) : OK;
+    if (!e) e = oidc_end(c, &a, &p);
+    if (a.remembered && e != ERR_BUSY) put_cookie(r, state, NULL);
     if (!e) e = oidc_account(c, &p, &account, &door);
     if (!e && account) e = enter(r, &p, account);
     if (!e && account) return OK;

@@ -145,7 +145,8 @@ def links(w):
     w.sql("DELETE FROM mail_link")
     w.ask("ann@example.org", "sign_in")
     status, reply = w.redeem(w.link("ann@example.org", before + 5), cookie=True)
-    assert status == 200 and "refresh_token" not in reply and "chiron_refresh=" in w.headers["Set-Cookie"] and "HttpOnly" in w.headers["Set-Cookie"]
+    assert status == 200 and "refresh_token" not in reply and "chiron_refresh=" in w.headers["Set-Cookie"] and "; HttpOnly; SameSite=Strict; Path=/api/v1/auth; " in w.headers["Set-Cookie"]
+    assert w.headers["Set-Cookie"].endswith("; Secure")   # PUBLIC_URL is https://
     return s
 
 
