@@ -12,6 +12,7 @@
 #include "base/call.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/mask.h"
 
 enum { LINE_BYTES = 4096 };
 
@@ -26,12 +27,18 @@ void log_open(enum log_level least, int json)
     atomic_store(&as_json, json < 0 ? !isatty(STDERR_FILENO) : json != 0);
 }
 
-static void text_line(struct buf *b, enum log_level l, const struct call *c, const char *message, va_list ap)
+/* What looks like an address or a number of somebody goes in nobody's name: words of an error may hold what was sent. */
+static const char *masked(struct call *own, const char *value)
+{
+    return value && strpbrk(value, "@+") ? mask_pii(own, value, strnlen(value, LINE_BYTES), NULL) : value;
+}
+
+static void text_line(struct buf *b, enum log_level l, const struct call *c, struct call *own, const char *message, va_list ap)
 {
     char iso[25];
     buf_printf(b, "%s %-5s %s", clock_iso(clock_unix_ms(), iso), level_word[l], message);
     for (const char *name; (name = va_arg(ap, const char *));) {
-        const char *value = va_arg(ap, const char *);
+        const char *value = masked(own, va_arg(ap, const char *));
         buf_printf(b, " %s=", name);
         size_t from = b->len;
         buf_adds(b, value ? value : "-");
@@ -41,7 +48,7 @@ static void text_line(struct buf *b, enum log_level l, const struct call *c, con
     if (c && c->log_id[0]) buf_printf(b, " request_id=%s", c->log_id);
 }
 
-static void json_line(struct buf *b, enum log_level l, const struct call *c, const char *message, va_list ap)
+static void json_line(struct buf *b, enum log_level l, const struct call *c, struct call *own, const char *message, va_list ap)
 {
     char iso[25];
     struct json_out j;
@@ -52,7 +59,7 @@ static void json_line(struct buf *b, enum log_level l, const struct call *c, con
     json_put_text(&j, "message", message);
     if (c && c->log_id[0]) json_put_text(&j, "request_id", c->log_id);
     for (const char *name; (name = va_arg(ap, const char *));) {
-        const char *value = va_arg(ap, const char *);
+        const char *value = masked(own, va_arg(ap, const char *));
         size_t n = value ? strlen(value) : 0;
         if (n > LINE_BYTES / 4) n = LINE_BYTES / 4;
         /* The object must close: a pair that might not fit is left out rather than cut. */
@@ -70,15 +77,18 @@ void log_event(enum log_level l, const struct call *c, const char *message, ...)
     if ((int)l < atomic_load_explicit(&least_level, memory_order_relaxed)) return;
     int json = atomic_load_explicit(&as_json, memory_order_relaxed);
     if (json < 0) json = !isatty(STDERR_FILENO);
-    struct buf b;
+    struct buf  b;
+    struct call own;
     buf_init(&b, LINE_BYTES - 1);
+    call_init(&own);
     va_list ap;
     va_start(ap, message);
     if (json)
-        json_line(&b, l, c, message, ap);
+        json_line(&b, l, c, &own, message, ap);
     else
-        text_line(&b, l, c, message, ap);
+        text_line(&b, l, c, &own, message, ap);
     va_end(ap);
+    call_dispose(&own);
     b.failed = false;
     b.max = LINE_BYTES;
     buf_addc(&b, '\n');

@@ -1,5 +1,6 @@
 /* base/log.h — one line per event on stderr: text on a terminal, JSON otherwise (LOG_FORMAT=text|json overrides).
- * Any thread; a line is one write. No document text, question text or secret is ever logged.
+ * Any thread; a line is one write. No document text, question text or secret is ever logged;
+ * e-mail addresses and phone numbers in a value are masked (FIT-115).
  *     log_info(c, "ingest finished", "document", id, "chunks", log_int(c, n), NULL);                 */
 /* SPDX-License-Identifier: MIT */
 #ifndef CHIRON_BASE_LOG_H

@@ -189,7 +189,7 @@ void kv_drop(const char *key)
 static bool names(const struct entry *e, const char *part, size_t n)
 {
     for (const char *p = e->bytes; (p = strstr(p, part)); p++)
-        if ((p == e->bytes || p[-1] == ':') && (!p[n] || p[n] == ':')) return true;
+        if ((p == e->bytes || p[-1] == ':' || p[-1] == '/') && (!p[n] || p[n] == ':' || p[n] == '/')) return true;
     return false;
 }
 

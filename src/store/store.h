@@ -58,7 +58,7 @@ const char *store_state(void);                             /* "connected" or wha
 MUST_CHECK enum err kv_put(struct call *c, const char *key, const void *p, size_t n, int64_t ttl_ms);
 MUST_CHECK enum err kv_get(struct call *c, const char *key, const void **p_out, size_t *n_out); /* in c->mem; ERR_NOT_FOUND has no words */
 void kv_drop(const char *key);
-int  kv_drop_named(const char *part);                      /* every key that part stands in, whole between colons; how many */
+int  kv_drop_named(const char *part);                      /* every key that part stands in, whole between colons or slashes */
 MUST_CHECK enum err kv_add(struct call *c, const char *key, int64_t by, int64_t ttl_ms, int64_t *now_out); /* counter; ttl set when created */
 
 /* Counters of limits: fixed windows that begin with the first count. Apart from the values above, so that those cannot push

@@ -92,11 +92,30 @@ static void a_text_line_is_one_line(void **state)
     log_open(LOG_INFO, -1);
 }
 
+static void write_people(struct call *c)
+{
+    log_warn(c, "refused", "error", "no user ana.lopez@example.com, call +34 612 345 678", "took", log_int(c, 12), NULL);
+}
+
+static void addresses_and_numbers_of_people_are_masked(void **state) /* FIT-115 */
+{
+    (void)state;
+    char out[4096];
+    for (int json = 0; json < 2; json++) {
+        log_open(LOG_INFO, json);
+        captured(write_people, out, sizeof out);
+        assert_non_null(strstr(out, "no user [email], call [phone]"));
+        assert_null(strstr(out, "ana.lopez"));
+        assert_non_null(strstr(out, "12"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_json_line_is_json_whatever_is_in_it),
         cmocka_unit_test(a_text_line_is_one_line),
+        cmocka_unit_test(addresses_and_numbers_of_people_are_masked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,10 +127,10 @@ static void keys_that_name_somebody_go_and_no_others(void **state)
     (void)state;
     const void *p;
     size_t      n;
-    const char *const keys[] = { "ratelimit:ann:search", "ann", "x:ann", "ratelimit:anna:search", "banns", "x:an:n" };
-    for (int i = 0; i < 6; i++) assert_ok(&c, kv_put(&c, keys[i], "1", 1, 60000));
-    assert_int_equal(kv_drop_named("ann"), 3);
-    for (int i = 0; i < 6; i++) assert_int_equal(kv_get(&c, keys[i], &p, &n), i < 3 ? ERR_NOT_FOUND : OK);
+    const char *const keys[] = { "ratelimit:ann:search", "ann", "x:ann", "limit:t/ann", "ratelimit:anna:search", "banns", "x:an:n" };
+    for (int i = 0; i < 7; i++) assert_ok(&c, kv_put(&c, keys[i], "1", 1, 60000));
+    assert_int_equal(kv_drop_named("ann"), 4);
+    for (int i = 0; i < 7; i++) assert_int_equal(kv_get(&c, keys[i], &p, &n), i < 4 ? ERR_NOT_FOUND : OK);
 }
 
 int main(void)
