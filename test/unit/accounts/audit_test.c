@@ -226,8 +226,9 @@ static void *many(void *arg)
 static void writers_at_once_make_one_chain(void **s)
 {
     (void)s;
-    pthread_t t[4];
-    for (int i = 0; i < 4; i++) pthread_create(&t[i], NULL, many, (char[]){ "x" });
+    static char target[] = "x";
+    pthread_t   t[4];
+    for (int i = 0; i < 4; i++) pthread_create(&t[i], NULL, many, target);
     for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
     struct audit_state st = verify(false);
     assert_true(st.whole);
