@@ -70,10 +70,8 @@ int verb_keys(int argc, char **argv)
     if (!e) e = accounts_open(&v.call);
     if (!e && rotate) e = signing_rotate(&v.call, kid);
     if (!e && rotate) fprintf(stderr, "chiron keys: %s signs from now on\n", kid);
-    if (!e) {
-        signing_list(&v.call, &keys, &n);
-        show(&v, keys, n);
-    }
+    if (!e) e = signing_list(&v.call, &keys, &n);
+    if (!e) show(&v, keys, n);
     accounts_close();
     return verb_close(&v, e);
 }

@@ -195,7 +195,7 @@ static enum err check(struct call *c, const char *text, bool is_key, int64_t now
 /* A service names the user it speaks for. What is the credential's own is not that user's. */
 static enum err act_as(struct call *c, const char *user)
 {
-    if (!id_valid(user)) return fail(c, ERR_BAD_REQUEST, "X-Chiron-User is no user id");
+    if (!id_valid(user)) return fail_field(c, "X-Chiron-User", "X-Chiron-User is not a user's id");
     if (!strcmp(c->user_id, user)) return OK;
     if (!(c->rights & RIGHT_ACT_AS)) return fail(c, ERR_FORBIDDEN, "this credential may not speak for another user");
     COPY(c->user_id, user);

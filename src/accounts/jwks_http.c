@@ -15,10 +15,13 @@ extern const struct route jwks_routes[];
 
 static enum err get_keys(struct req *r)
 {
-    struct call *c = &r->call;
-    int64_t      seq = 0;
-    enum err     e = access_change_seq(c, &seq);
+    struct call          *c = &r->call;
+    struct signing_state *keys = NULL;
+    int                   n = 0;
+    int64_t               seq = 0;
+    enum err              e = access_change_seq(c, &seq);
     if (!e) e = signing_look(c, seq);
+    if (!e) e = signing_list(c, &keys, &n);
     if (e) return e;
     reply_header(r, "Cache-Control", "public, max-age=600");
     struct json_out *j = reply_json(r, 200);

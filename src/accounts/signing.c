@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "accounts/access_change.h"
+#include "accounts/audit.h"
 #include "accounts/session.h"
 #include "accounts/signature.h"
 #include "accounts/signing_store.h"
@@ -38,6 +39,10 @@ static struct {
     int              count;
     _Atomic int64_t  seq;                      /* they were read under this change number; -1: never */
 } ring = { .lock = PTHREAD_RWLOCK_INITIALIZER, .seq = -1 };
+static struct {
+    pthread_t thread;
+    bool      running;                         /* of a first start; joined at the end */
+} maker;
 
 /* ---- one key ---- */
 
@@ -277,7 +282,16 @@ static enum err add_key(struct call *c, const struct key *keys, int n, int rows,
     return e;
 }
 
-enum err signing_open(struct call *c)
+static bool has_signer(void)
+{
+    pthread_rwlock_rdlock(&ring.lock);
+    bool has = signer_of(ring.keys, ring.count) != NULL;
+    pthread_rwlock_unlock(&ring.lock);
+    return has;
+}
+
+/* Reads the keys; with make, until one of them signs. */
+static enum err read_ring(struct call *c, bool make)
 {
     for (int i = 0; i < TRIES; i++) {
         struct key keys[SIGNING_KEYS_MAX];
@@ -287,7 +301,7 @@ enum err signing_open(struct call *c)
         enum err   e = access_change_seq(c, &seq);
         if (!e) e = read_keys(c, keys, &n, &rows);
         if (e) return e;
-        if (signer_of(keys, n)) {
+        if (!make || signer_of(keys, n)) {
             ring_set(keys, n, seq);
             return OK;
         }
@@ -298,8 +312,40 @@ enum err signing_open(struct call *c)
     return fail(c, ERR_BUSY, "other processes keep making signing keys");
 }
 
+/* Whoever needs the first key while it is made waits for it here. */
+static enum err need_signer(struct call *c)
+{
+    static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+    if (has_signer()) return OK;
+    pthread_mutex_lock(&one);
+    enum err e = has_signer() ? OK : read_ring(c, true);
+    pthread_mutex_unlock(&one);
+    return e;
+}
+
+static void *make_first(void *arg)
+{
+    struct call c;
+    (void)arg;
+    call_init(&c);
+    if (need_signer(&c)) log_error(&c, "no signing key could be made; the next sign-in tries again", "error", c.err_text, NULL);
+    call_dispose(&c);
+    return NULL;
+}
+
+/* Making a key takes from a tenth of a second to more than one: a first start does not wait for it. */
+enum err signing_open(struct call *c)
+{
+    enum err e = read_ring(c, false);
+    if (e || has_signer()) return e;
+    maker.running = !pthread_create(&maker.thread, NULL, make_first, NULL);
+    return maker.running ? OK : need_signer(c);
+}
+
 void signing_close(void)
 {
+    if (maker.running) pthread_join(maker.thread, NULL);
+    maker.running = false;
     pthread_rwlock_wrlock(&ring.lock);
     drop_keys(ring.keys, ring.count);
     memset(ring.keys, 0, sizeof ring.keys);
@@ -317,7 +363,7 @@ enum err signing_look(struct call *c, int64_t seq)
     if (e) return e;
     /* Another secret's process may have retired all of ours: what is here goes on signing until this process starts again. */
     if (!signer_of(keys, n)) {
-        log_warn(c, "no signing key is left in the database; keeping the ones in memory", NULL);
+        if (has_signer()) log_warn(c, "no signing key is left in the database; keeping the ones in memory", NULL);
         drop_keys(keys, n);
         atomic_store(&ring.seq, seq);
         return OK;
@@ -330,6 +376,8 @@ enum err signing_compact(struct call *c, const char *type, const char *payload, 
 {
     char                  kid[SIGNING_KID_BYTES + 1];
     struct signature_key *k = NULL;
+    enum err              e = need_signer(c);
+    if (e) return e;
     pthread_rwlock_rdlock(&ring.lock);
     const struct key *s = signer_of(ring.keys, ring.count);
     if (s) {
@@ -379,12 +427,14 @@ bool signing_knows(const char *kid)
 
 enum err signing_rotate(struct call *c, char *kid_out)
 {
+    enum err e = need_signer(c);
+    if (e) return e;
     for (int i = 0; i < TRIES; i++) {
         struct key keys[SIGNING_KEYS_MAX];
         int        n = 0, rows = 0;
         bool       added = false;
         int64_t    seq = 0;
-        enum err   e = read_keys(c, keys, &n, &rows);
+        e = read_keys(c, keys, &n, &rows);
         if (e) return e;
         if (n && keys[0].s.from_setting)
             e = fail(c, ERR_CONFLICT, "tokens are signed with JWT_PRIVATE_KEY: give another there");
@@ -393,21 +443,25 @@ enum err signing_rotate(struct call *c, char *kid_out)
         if (!e) e = add_key(c, keys, n, rows, &added, kid_out);
         drop_keys(keys, n);
         if (!e && added) e = access_change_seq(c, &seq);
-        if (!e && added) return signing_look(c, seq);
+        if (!e && added) e = signing_look(c, seq);
+        if (!e && added) return audit_put_instance(c, &(struct audit_entry){ "signing_key.rotate", kid_out, "done", NULL });
         if (e) return e;
     }
     return fail(c, ERR_BUSY, "other processes keep making signing keys");
 }
 
-void signing_list(struct call *c, struct signing_state **out, int *n_out)
+enum err signing_list(struct call *c, struct signing_state **out, int *n_out)
 {
     struct signing_state *list = arena_array(&c->mem, SIGNING_KEYS_MAX, sizeof *list);
+    enum err              e = need_signer(c);
+    if (e) return e;
     pthread_rwlock_rdlock(&ring.lock);
     int n = ring.count;
     for (int i = 0; i < n; i++) list[i] = ring.keys[i].s;
     pthread_rwlock_unlock(&ring.lock);
     *out = list;
     *n_out = n;
+    return OK;
 }
 
 void signing_put_jwks(struct call *c, struct json_out *j)

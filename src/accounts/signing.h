@@ -16,7 +16,8 @@ struct signing_state {
     int64_t created_ms, retired_ms, gone_ms;   /* unix; 0: not (yet) */
 };
 
-/* After token_key_set and store_open: reads the keys, makes the first when there is none. ERR_INVALID: JWT_PRIVATE_KEY or
+/* After token_key_set and store_open: reads the keys, and begins to make the first when there is none; what needs it before it is
+ * there waits for it. ERR_INVALID: JWT_PRIVATE_KEY or
  * JWT_PUBLIC_KEY is not usable (CRE-067). */
 MUST_CHECK enum err signing_open(struct call *c);
 void signing_close(void);
@@ -31,7 +32,7 @@ bool signing_knows(const char *kid);
  * SIGNING_KEYS_MAX are still needed. */
 MUST_CHECK enum err signing_rotate(struct call *c, char *kid_out);
 /* Newest first, in c->mem. */
-void signing_list(struct call *c, struct signing_state **out, int *n_out);
-/* The public halves as members of a JWK set: "keys": [...]. */
+MUST_CHECK enum err signing_list(struct call *c, struct signing_state **out, int *n_out);
+/* The public halves as members of a JWK set: "keys": [...]. After signing_list. */
 void signing_put_jwks(struct call *c, struct json_out *j);
 #endif
