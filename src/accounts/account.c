@@ -292,7 +292,8 @@ static enum err prove(struct call *c, const char *email, const struct proof *p, 
         e = totp_check(c, &a, &proof, p->totp, p->recovery_code, &second);
         if (!e && !second) return wrong(c, &l, a.id, "code");
     }
-    if (!e) e = lockout_right(c, &l);
+    /* A password alone forgives no wrong codes: else who knows it could guess codes without end. */
+    if (!e) e = p->second || !proof.totp_on ? lockout_right(c, &l) : lockout_undecided(c, &l);
     if (e) return e;
     if (old) rehash(c, a.id, proof.password_hash, p->password);
     *out = a;
