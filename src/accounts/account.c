@@ -226,6 +226,11 @@ enum err account_setup(struct call *c, const char *secret, const char *creator, 
 /* ---- signing in ---- */
 
 enum err account_session(struct call *c, const struct account *a, const char *creator_id, const char *agent, struct session_tokens *out)
+    /* There is no place for its code here, and what is shut stays shut. */
+    if (!e && !new && (proof.totp_on || !known.active)) {
+        memcpy(c->err_field, "email", sizeof "email");
+        e = fail(c, ERR_CONFLICT, "this account cannot come in by its password alone: use another address here, and invite it then");
+    }
 {
     struct membership *m = NULL;
     int                n = 0, at = 0;
