@@ -29,10 +29,12 @@ const char *document_file(struct call *c, const char *sha256)
     return arena_printf(&c->mem, "%s/files/%s", tenant_dir(c->tenant), sha256);
 }
 
-/* A user sees shared documents and their own; everyone else of the creator sees all. */
+/* Who may read documents sees all, and so do our own jobs and verbs, which have no rights at all. A user sees shared documents
+ * and their own; who may only ask and is no user (a key, a member) sees the shared ones. */
 static const char *only_user(const struct call *c)
 {
-    return c->user_id[0] && !(c->rights & RIGHT_READ) ? c->user_id : NULL;
+    bool all = !c->rights || (c->rights & RIGHT_READ) || (!c->user_id[0] && (c->rights & RIGHT_WRITE));
+    return all ? NULL : c->user_id;
 }
 
 static const char *split_of(struct call *c, const struct ingest_task *t)
