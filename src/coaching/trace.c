@@ -203,6 +203,11 @@ const char *trace_write(struct call *c, const struct trace *t)
     return out;
 }
 
+const char *trace_owner(const struct call *c)
+{
+    return c->user_id[0] ? c->user_id : c->account_id;
+}
+
 /* Whose turns the caller may see: NULL all, else this user's; "" matches nobody's when the caller is no user. */
 static enum err viewer(struct call *c, const char **user_out)
 {
@@ -210,8 +215,8 @@ static enum err viewer(struct call *c, const char **user_out)
         *user_out = NULL;
         return OK;
     }
-    if (!c->user_id[0]) return fail(c, ERR_NOT_FOUND, "no such turn");
-    *user_out = c->user_id;
+    if (!*trace_owner(c)) return fail(c, ERR_NOT_FOUND, "no such turn");
+    *user_out = trace_owner(c);
     return OK;
 }
 
@@ -231,7 +236,7 @@ enum err trace_list(struct call *c, int max, const char **json_array_out)
     enum err e = OK;
     if (max < 1) max = 1;
     if (max > TRACE_LIST_MAX) max = TRACE_LIST_MAX;
-    if (!(c->rights & RIGHT_READ)) user = c->user_id;
+    if (!(c->rights & RIGHT_READ)) user = trace_owner(c);
     if (!user || *user) e = turn_load_list(c, user, max, &rows, &n);
     if (e) return e;
     struct buf b;

@@ -28,6 +28,8 @@ struct trace {
     int64_t                start_us;      /* monotonic, when the turn began */
     int                    span_first;    /* first span of the call that belongs to the turn */
 };
+/* Whose turn it is: the user's, else the member's own by their account, "": nobody's. */
+const char *trace_owner(const struct call *c);
 /* JSON in c->mem. */
 const char *trace_write(struct call *c, const struct trace *t);
 /* One citation as an object, without end: for traces and replies alike. */

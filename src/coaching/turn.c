@@ -79,7 +79,7 @@ static enum err load_history(struct work *w)
     if (!w->in->conversation_id) return OK;
     struct turn_row *rows = NULL;
     int n = 0;
-    enum err e = turn_load_history(w->c, w->in->conversation_id, w->c->user_id, HISTORY_TURNS, &rows, &n);
+    enum err e = turn_load_history(w->c, w->in->conversation_id, trace_owner(w->c), HISTORY_TURNS, &rows, &n);
     if (e) return e;
     w->history = arena_array(&w->c->mem, (size_t)n * 2 + 1, sizeof *w->history);
     for (int i = 0; i < n; i++) {
@@ -252,7 +252,7 @@ static void store(struct work *w, const struct turn *t, const struct trace *trac
     s.tenant = w->c->tenant;
     memcpy(s.creator_id, w->c->creator_id, sizeof s.creator_id);
     memcpy(s.log_id, w->c->log_id, sizeof s.log_id);
-    const struct turn_row row = { .id = t->id, .conversation_id = t->conversation_id, .user_id = w->c->user_id,
+    const struct turn_row row = { .id = t->id, .conversation_id = t->conversation_id, .user_id = trace_owner(w->c),
                                   .coach_id = w->coach.id, .question = w->question, .answer = t->answer, .step = t->step,
                                   .trace = trace_write(w->c, trace), .covered = t->covered, .confidence = (double)t->confidence,
                                   .took_ms = t->took_ms, .created_ms = trace->created_ms };
