@@ -85,7 +85,7 @@ static enum err patch_me(struct req *r)
     enum err      e = OK;
     if (name && c->account_id[0]) e = account_rename(c, c->account_id, name);
     else if (name && !c->tenant) e = fail(c, ERR_FORBIDDEN, "this credential is of nobody with a name");
-    else if (name) e = person_put(c, c->user_id, &(struct person){ .name = name }, PERSON_NAME, &p, NULL);
+    else if (name) e = person_put(c, c->user_id, &(struct person){ .name = name }, PERSON_NAME | PERSON_BY_SELF, &p, NULL);
     return e ? e : get_me(r);
 }
 

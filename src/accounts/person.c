@@ -82,7 +82,7 @@ enum err person_put(struct call *c, const char *id, const struct person *p, unsi
         e = fail_field(c, "plan", "plan is free or premium");
     if (!e && (which & PERSON_ATTRIBUTES)) e = attributes_check(c, p->attributes, &now.attributes);
     /* Whoever makes somebody anew means it: the mark of an erasure would refuse all that they do. */
-    if (!e) e = erased_drop(c, id);
+    if (!e && !(which & PERSON_BY_SELF)) e = erased_drop(c, id);
     if (!e) e = person_save(c, &now, which, out, &made);
     if (e) return e;
     person_plan_forget(c->creator_id, id);

@@ -22,7 +22,7 @@ MUST_CHECK enum err person_of_email(struct call *c, const char *email, struct pe
 /* Newest first, those of whom id, name or address hold q (NULL: all), whatever case and accents. */
 MUST_CHECK enum err person_list(struct call *c, const char *q, int offset, int limit, struct person **out, int *n_out, int64_t *total_out);
 
-enum { PERSON_NAME = 1, PERSON_EMAIL = 2, PERSON_PLAN = 4, PERSON_ATTRIBUTES = 8 };
+enum { PERSON_NAME = 1, PERSON_EMAIL = 2, PERSON_PLAN = 4, PERSON_ATTRIBUTES = 8, PERSON_BY_SELF = 16 /* who was erased is not made anew */ };
 /* Makes them (of p->kind, NULL: "external") or changes the fields that `which` names. ERR_INVALID: a field, or an id that
  * id_valid refuses; ERR_CONFLICT: the address is another's. made_out may be NULL. */
 MUST_CHECK enum err person_put(struct call *c, const char *id, const struct person *p, unsigned which, struct person *out, bool *made_out);

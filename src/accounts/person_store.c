@@ -131,6 +131,7 @@ enum err person_save(struct call *c, const struct person *p, unsigned which, str
     bool          known = false;
     int64_t       at = clock_unix_ms();
     enum err      e = db_write(c, tenant_db(c->tenant), &w);
+    if (!e) e = erased_check(c, w, p->id);
     if (!e) e = by_id(c, w, p->id, &now, &known);
     if (!e && !known)
         now = (struct person){ .id = p->id, .kind = p->kind, .name = "", .plan = "free", .attributes = "{}", .created_ms = at };
