@@ -63,6 +63,7 @@ static enum err prove_mailbox(struct call *c, const struct link *l, const struct
     if (!l->mailed || strcmp(l->email, a->email)) return OK;
     enum err e = proof_email(c, a->id, take_over, &first);
     if (!e && first && take_over) e = session_end_account(c, a->id, NULL, SIGN_IN_WHY, &ended);
+    if (!e && first && take_over) e = access_changed(c);
     return e;
 }
 

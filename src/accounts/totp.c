@@ -13,6 +13,7 @@
 
 #include "accounts/account_store.h"
 #include "accounts/audit.h"
+#include "accounts/mail.h"
 #include "accounts/token.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -115,6 +116,8 @@ enum err totp_begin(struct call *c, const struct account *a, const char **secret
 {
     unsigned char secret[TOTP_SECRET_BYTES], sealed[SEALED_BYTES];
     bool          done = false;
+    /* Else somebody could shut an address's owner out with a code before they ever came. */
+    if (mail_ready() && !a->email_verified) return fail(c, ERR_CONFLICT, "confirm your e-mail address first: the link for it comes by mail");
     id_random(secret, sizeof secret);
     seal(c, a->id, secret, sealed);
     const char *text = totp_base32(c, secret, sizeof secret);
