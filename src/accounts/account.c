@@ -14,14 +14,17 @@
 #include "accounts/accounts.h"
 #include "accounts/audit.h"
 #include "accounts/email.h"
+#include "accounts/issuer.h"
 #include "accounts/label.h"
 #include "accounts/lockout.h"
+#include "accounts/oidc_issuers.h"
 #include "accounts/password.h"
 #include "accounts/strength.h"
 #include "accounts/totp.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "store/erased.h"
 #include "store/store.h"
 
 #define SLUG_BYTES     40
@@ -86,6 +89,16 @@ static const char *slug_of(struct call *c, const char *name)
     return slug;
 }
 
+/* Whose people outside issuers send: whoever made it first would have them. */
+static bool of_an_issuer(const char *creator_id)
+{
+    for (int i = 0; issuer_at(i); i++)
+        if (issuer_at(i)->creator && !strcasecmp(issuer_at(i)->creator, creator_id)) return true;
+    for (int i = 0; i < oidc_issuer_count(); i++)
+        if (oidc_issuer_at(i)->creator && !strcasecmp(oidc_issuer_at(i)->creator, creator_id)) return true;
+    return false;
+}
+
 /* Creators that the product makes by itself, or that a stranger could pass for the house with. */
 static bool reserved(const char *creator_id)
 {
@@ -93,7 +106,7 @@ static bool reserved(const char *creator_id)
     const char *owner = conf_text("OWNER_CREATOR");
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (!strcasecmp(ours[i], creator_id)) return true;
-    return owner && !strcasecmp(owner, creator_id);
+    return (owner && !strcasecmp(owner, creator_id)) || of_an_issuer(creator_id);
 }
 
 static const char *with_suffix(struct call *c, const char *slug)
@@ -116,10 +129,13 @@ static enum err add_with_creator(struct call *c, const struct account_row *row, 
 {
     const char *slug = wanted ? wanted : slug_of(c, name), *id = slug;
     for (int i = 0; i < SLUG_TRIES; i++) {
-        bool made = false;
+        bool made = false, gone = false;
         if (i > 0 || (!wanted && !*slug)) id = with_suffix(c, slug);
-        enum err e = wanted && reserved(id) ? taken(c) : OK;
-        if (!e && !reserved(id)) e = account_row_add_owner(c, row, id, name, &made);
+        /* What was erased comes back by the operator's hand only: tokens made for it may still be about. */
+        enum err e = erased_creator_is(c, id, &gone);
+        bool     free_id = !gone && !reserved(id);
+        if (!e && wanted && !free_id) e = taken(c);
+        if (!e && free_id) e = account_row_add_owner(c, row, id, name, &made);
         if (e == ERR_CONFLICT && strcmp(c->err_field, "email") && !wanted) {
             /* Another creator's id differs from it only in case. */
             call_forgive(c);
@@ -210,6 +226,11 @@ enum err account_setup(struct call *c, const char *secret, const char *creator, 
         memcpy(c->err_field, "email", sizeof "email");
         e = fail(c, ERR_CONFLICT, "an account with this e-mail address exists already, with another password");
     }
+    /* There is no place for its code here, and what is shut stays shut. */
+    if (!e && !new && (proof.totp_on || !known.active)) {
+        memcpy(c->err_field, "email", sizeof "email");
+        e = fail(c, ERR_CONFLICT, "this account cannot come in by its password alone: use another address here, and invite it then");
+    }
     if (!e && !new) row.id = known.id;
     if (!e) e = tenant_create(c, creator, creator, &created);
     if (!e) e = account_row_setup(c, nonce, &row, new, creator, &won);
@@ -226,11 +247,6 @@ enum err account_setup(struct call *c, const char *secret, const char *creator, 
 /* ---- signing in ---- */
 
 enum err account_session(struct call *c, const struct account *a, const char *creator_id, const char *agent, struct session_tokens *out)
-    /* There is no place for its code here, and what is shut stays shut. */
-    if (!e && !new && (proof.totp_on || !known.active)) {
-        memcpy(c->err_field, "email", sizeof "email");
-        e = fail(c, ERR_CONFLICT, "this account cannot come in by its password alone: use another address here, and invite it then");
-    }
 {
     struct membership *m = NULL;
     int                n = 0, at = 0;

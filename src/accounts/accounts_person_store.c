@@ -363,7 +363,7 @@ const struct person_table accounts_person_tables[] = {
       instance_log_export, NULL, NULL },
     { "accounts", "audit_head", NULL, "where the log begins and ends", NULL, NULL, NULL },
     { "accounts", "person_ref", "who a reference in the log is", NULL, NULL, instance_ref_erase, NULL },
-    { "accounts", "erased", "that somebody was erased", MARK_STAYS, NULL, NULL, NULL },
+    { "accounts", "erased", "that somebody, or a creator, was erased", MARK_STAYS, NULL, NULL, NULL },
     { "accounts", "login_guard", NULL, "keyed hashes of addresses with wrong passwords, for two hours", NULL, NULL, NULL },
     { "accounts", "oidc_login", NULL, "sign-ins at outside issuers that have begun, for minutes, before anybody is known", NULL, NULL, NULL },
     { "accounts", "signing_key", NULL, "the instance's keys", NULL, NULL, NULL },

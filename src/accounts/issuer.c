@@ -213,6 +213,11 @@ static bool listed(const char *names, const char *iss)
     return false;
 }
 
+const struct issuer *issuer_at(int i)
+{
+    return i >= 0 && i < list.count ? &list.entries[i] : NULL;
+}
+
 const struct issuer *issuer_find(const char *iss)
 {
     if (!iss || listed(conf_text("FIT_JWT_ISSUER"), iss)) return &list.entries[0];

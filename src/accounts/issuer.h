@@ -24,6 +24,7 @@ struct issuer {
 MUST_CHECK enum err issuers_open(struct call *c);
 void issuers_close(void);
 /* NULL: not trusted. iss NULL: the token names none. */
+const struct issuer *issuer_at(int i);   /* NULL: there are no more */
 const struct issuer *issuer_find(const char *iss);
 /* Is t signed by that issuer under its algorithm? Keys of a URL are fetched when none is known of t's kid, at most once a minute.
  * ERR_UNAUTHENTICATED: no. ERR_UPSTREAM, ERR_TIMEOUT: its keys cannot be had. */

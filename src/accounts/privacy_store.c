@@ -171,7 +171,7 @@ static enum err creator_rows(struct call *c, struct conn *w, void *arg)
     /* What refers to the creator's row goes with it; these two do not. */
     if (!e) e = db_run(c, w, "DELETE FROM person_ref WHERE substr(user_id, 1, length(?s)) = ?s", under, under);
     if (!e) e = db_run(c, w, "DELETE FROM erased WHERE creator_id = ?s", id);
-    return e;
+    return e ? e : erased_creator_put_in(c, w, id);
 }
 
 enum err privacy_erase_creator(struct call *c, struct erasure *er)

@@ -5,6 +5,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/erased.h"
 
+#include <ctype.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -70,6 +71,27 @@ enum err erased_put_in(struct call *c, struct conn *w, const char *user_id)
     if (!e)
         e = db_run(c, w, "INSERT INTO erased(mark, at_ms) VALUES (?s, ?i) ON CONFLICT(mark) DO NOTHING", mark, clock_unix_ms());
     return e;
+}
+
+/* Ids that differ only in case share a folder, so they share a name here too. No user has the id "". */
+static const char *any_case(struct call *c, const char *creator_id)
+{
+    char *id = arena_strdup(&c->mem, creator_id);
+    for (char *p = id; *p; p++) *p = (char)tolower((unsigned char)*p);
+    return id;
+}
+
+enum err erased_creator_put_in(struct call *c, struct conn *w, const char *creator_id)
+{
+    char     mark[MARK_HEX];
+    enum err e = mark_of(c, any_case(c, creator_id), "", mark);
+    if (!e) e = db_run(c, w, "INSERT INTO erased(mark, creator_id, at_ms) VALUES (?s, '', ?i) ON CONFLICT(mark) DO NOTHING", mark, clock_unix_ms());
+    return e;
+}
+
+enum err erased_creator_is(struct call *c, const char *creator_id, bool *out)
+{
+    return erased_is(c, any_case(c, creator_id), "", out);
 }
 
 enum err erased_drop(struct call *c, const char *user_id)

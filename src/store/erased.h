@@ -16,6 +16,10 @@ MUST_CHECK enum err erased_check(struct call *c, struct conn *w, const char *use
 MUST_CHECK enum err erased_put(struct call *c, const char *creator_id, const char *user_id);
 /* The creator's half, within the transaction that removes their rows. */
 MUST_CHECK enum err erased_put_in(struct call *c, struct conn *w, const char *user_id);
+/* A creator that was erased: strangers may not take its name, which tokens and addresses out there still mean. Within the
+ * transaction on accounts.db that removes it; and the question, for creators of any spelling of the id. */
+MUST_CHECK enum err erased_creator_put_in(struct call *c, struct conn *w, const char *creator_id);
+MUST_CHECK enum err erased_creator_is(struct call *c, const char *creator_id, bool *out);
 /* Takes both back: the creator makes a user of this id anew. None is no error. c->tenant is that creator's. */
 MUST_CHECK enum err erased_drop(struct call *c, const char *user_id);
 #endif

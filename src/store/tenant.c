@@ -111,7 +111,8 @@ static enum err check_owner(struct call *c, struct db *db, const char *id, bool 
     const char *owner = NULL;
     enum err e = may_set ? db_write(c, db, &k) : db_read(c, db, &k);
     if (!e) e = db_get_text(c, k, &owner, "SELECT value FROM meta WHERE name = 'creator_id'");
-    if (!e && owner && strcmp(owner, id)) e = fail(c, ERR_CORRUPT, "the database of %s belongs to %s", id, owner);
+    /* While it is made: of two spellings at once the other was faster. */
+    if (!e && owner && strcmp(owner, id)) e = fail(c, may_set ? ERR_CONFLICT : ERR_CORRUPT, "the database of %s belongs to %s", id, owner);
     if (!e && !owner && !may_set) e = fail(c, ERR_CORRUPT, "the database of %s does not say whose it is", id);
     if (!e && !owner) e = db_run(c, k, "INSERT INTO meta(name, value) VALUES ('creator_id', ?s)", id);
     if (!e && may_set) e = db_commit(c, &k);
