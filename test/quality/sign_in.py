@@ -365,8 +365,9 @@ def main():
     s = Server(chiron, data, LIMIT_EXEMPT="none")
     took, slowest = ten_thousand(s, chiron, data)
     s.stop()
-    s = Server(chiron, data, LIMIT_EXEMPT="none")
+    s = Server(chiron, data, LIMIT_EXEMPT="none", COOKIE_SECURE="1")
     after_a_restart(s)
+    expect("; Secure" in login(s, "cookie@example.com", source="127.0.0.3", cookie=True).headers["set-cookie"], "COOKIE_SECURE=1")
     whole = killed(chiron, data, s)
     print("signed out elsewhere after %.0f ms; wrong for unknown %.1f ms, known %.1f ms; 10,000 wrong passwords in %.1f s, others wait %.0f ms "
           "at most; killed after %d registrations" % (out * 1e3, times[0] * 1e3, times[1] * 1e3, took, slowest * 1e3, whole))
