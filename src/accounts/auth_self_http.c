@@ -5,6 +5,7 @@
 
 #include "accounts/account.h"
 #include "accounts/auth_reply_http.h"
+#include "accounts/mail.h"
 #include "accounts/person.h"
 #include "accounts/totp.h"
 #include "base/clock.h"
@@ -100,8 +101,10 @@ static enum err post_password(struct req *r)
     if (!e) e = account_password_set(c, &a, json_get_text(r->json, "password", ""));
     /* Whoever else knew the old one is out. */
     if (!e) e = session_end_account(c, a.id, c->session_id, "password", &n);
-    if (!e) reply_empty(r, 204);
-    return e;
+    if (e) return e;
+    mail_notice(c, a.email, "password", NULL, req_header(r, "accept-language"));
+    reply_empty(r, 204);
+    return OK;
 }
 
 static enum err post_totp(struct req *r)
@@ -147,8 +150,10 @@ static enum err delete_totp(struct req *r)
         e = totp_off(&r->call, &a, &(struct proof){ .password = json_get_text(r->json, "password", ""),
                                                     .totp = json_get_text(r->json, "code", NULL),
                                                     .recovery_code = json_get_text(r->json, "recovery_code", NULL) });
-    if (!e) reply_empty(r, 204);
-    return e;
+    if (e) return e;
+    mail_notice(&r->call, a.email, "totp_off", NULL, req_header(r, "accept-language"));
+    reply_empty(r, 204);
+    return OK;
 }
 
 static enum err get_sessions(struct req *r)

@@ -47,7 +47,8 @@ static enum err post_redeem(struct req *r)
                                                                 .full_name = json_get_text(b, "full_name", NULL),
                                                                 .totp = json_get_text(b, "totp", NULL),
                                                                 .recovery_code = json_get_text(b, "recovery_code", NULL),
-                                                                .agent = auth_agent(r) },
+                                                                .agent = auth_agent(r),
+                                                                .language = req_header(r, "accept-language") },
                                          &got);
     if (e) return e;
     if (!got.signed_in) {

@@ -13,6 +13,7 @@
 #include "accounts/label.h"
 #include "accounts/link.h"
 #include "accounts/lockout.h"
+#include "accounts/mail.h"
 #include "accounts/person.h"
 #include "accounts/proof_store.h"
 #include "accounts/role.h"
@@ -55,7 +56,8 @@ static enum err second_factor(struct call *c, const struct account *a, const str
     return e ? e : fail(c, ERR_UNAUTHENTICATED, "the code is wrong or was used already");
 }
 
-/* The mailbox is theirs. Whoever signed up with it without showing that loses what they could come back with. */
+/* The mailbox is theirs. Whoever signed up with it without showing that loses what they could come back with (take_over): not so
+ * when the account's second factor came with the link, because then both are one person. */
 static enum err prove_mailbox(struct call *c, const struct link *l, const struct account *a, bool take_over)
 {
     bool first = false;
@@ -88,7 +90,7 @@ static enum err redeem_account(struct call *c, struct link *l, const struct link
     if (!e) e = second_factor(c, &a, &proof, r);
     if (!e) e = link_spend(c, l);
     if (e) return e;
-    e = prove_mailbox(c, l, &a, true);
+    e = prove_mailbox(c, l, &a, !a.totp);
     if (!e) e = enter(c, &a, NULL, r, out);
     return e ? e : note(c, "account.login", a.id, l);
 }
@@ -134,6 +136,7 @@ static enum err redeem_password(struct call *c, struct link *l, const struct lin
     e = prove_mailbox(c, l, &a, true);
     if (!e) e = account_password_set(c, &a, r->password);
     if (!e) e = session_end_account(c, a.id, NULL, "a new password was set", &ended);
+    if (!e) mail_notice(c, a.email, "password", NULL, r->language);
     return e ? e : note(c, "account.password", a.id, l);
 }
 
@@ -164,7 +167,7 @@ static enum err invite_known(struct call *c, struct link *l, const struct link_r
     if (l->mailed) e = second_factor(c, a, proof, r);
     else e = account_prove(c, a, &(struct proof){ r->password, r->totp, r->recovery_code, true });
     if (!e) e = link_spend(c, l);
-    if (!e) e = prove_mailbox(c, l, a, true);
+    if (!e) e = prove_mailbox(c, l, a, !a->totp);
     return e ? e : join(c, l, a, r, out);
 }
 

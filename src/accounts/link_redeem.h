@@ -12,6 +12,7 @@ struct link_redeem {
     const char *full_name;           /* of a new member, or of somebody who is coached here for the first time */
     const char *totp, *recovery_code;/* for an account with a second factor */
     const char *agent;               /* User-Agent */
+    const char *language;            /* Accept-Language */
 };                                   /* all but token may be NULL */
 struct link_redeemed {               /* in c->mem */
     bool                  signed_in; /* else the link only changed something: a password, a confirmed address */

@@ -274,6 +274,19 @@ enum err mail_put(struct call *c, const struct mail *m)
     return e;
 }
 
+void mail_notice(struct call *c, const char *to, const char *what, const char *with, const char *language)
+{
+    if (!box.ready) return;
+    /* What was changed stays changed: the call must not remember that its mail found no place. */
+    struct call mine;
+    call_init(&mine);
+    memcpy(mine.log_id, c->log_id, sizeof mine.log_id);
+    enum err e = mail_put(&mine, &(struct mail){ .to = to, .words = arena_printf(&mine.mem, "notice_%s", what), .language = language,
+                                                 .values = (const struct mail_value[]){ { "name", "Chiron" }, { "url", box.public_url }, { "issuer", with }, { NULL, NULL } } });
+    if (e) log_warn(&mine, "a notice was not mailed", "what", what, "error", mine.err_text, NULL);
+    call_dispose(&mine);
+}
+
 enum err mail_task(struct call *c, void (*run)(struct call *c, void *arg), void *arg)
 {
     struct item *it = item_new();

@@ -30,6 +30,9 @@ struct mail {
 };
 /* Queues a copy. ERR_BUSY: nothing is set up (retry_after_s 0), or the queue is full. */
 MUST_CHECK enum err mail_put(struct call *c, const struct mail *m);
+/* Tells somebody what was changed about their account: mails/notice_WHAT.*.txt. with: the name of an issuer, may be NULL. It holds nobody
+ * up: without a mail server nothing happens, and with a full queue it is logged. */
+void mail_notice(struct call *c, const char *to, const char *what, const char *with, const char *language);
 /* Queues work that ends in mail_put: run is called once with a call of its own, on a thread that may wait; it frees arg, also
  * when the queue is closed before (c is then NULL). ERR_BUSY: as above, arg stays the caller's. */
 MUST_CHECK enum err mail_task(struct call *c, void (*run)(struct call *c, void *arg), void *arg);

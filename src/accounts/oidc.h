@@ -28,6 +28,7 @@ struct oidc_person {                 /* in c->mem */
     const char *email;               /* as email_check gives it; NULL: none that the issuer has verified */
     const char *name;                /* NULL */
     const char *back;
+    const char *language;            /* an Accept-Language, for what is mailed; the caller's to fill */
 };
 /* ERR_BAD_REQUEST: no sign-in of this browser has this state (any more). ERR_FORBIDDEN: the person or the issuer said no.
  * ERR_UNAUTHENTICATED: the answer is not to be believed. ERR_UPSTREAM, ERR_TIMEOUT: the issuer cannot be asked. */

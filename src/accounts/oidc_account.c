@@ -9,6 +9,7 @@
 
 #include "accounts/account.h"
 #include "accounts/audit.h"
+#include "accounts/mail.h"
 #include "accounts/proof_store.h"
 #include "accounts/session.h"
 
@@ -70,8 +71,10 @@ static enum err find(struct call *c, const struct oidc_person *p, const char **a
     *door = !a.active ? OIDC_DISABLED : !a.email_verified ? OIDC_UNCONFIRMED : OIDC_IN;
     if (*door != OIDC_IN) return OK;
     e = introduce(c, p, a.id);
-    if (!e) *account_out = a.id;
-    return e;
+    if (e) return e;
+    mail_notice(c, a.email, "issuer", p->issuer->name, p->language);
+    *account_out = a.id;
+    return OK;
 }
 
 enum err oidc_account(struct call *c, const struct oidc_person *p, const char **account_out, enum oidc_door *door_out)

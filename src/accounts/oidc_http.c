@@ -134,7 +134,10 @@ static enum err get_callback(struct req *r)
     enum err           e = a.remembered ? auth_step_aside(r) : OK;
     if (!e) e = oidc_end(c, &a, &p);
     if (a.remembered && e != ERR_BUSY) put_cookie(r, state, NULL);
-    if (!e) e = oidc_account(c, &p, &account, &door);
+    if (!e) {
+        p.language = req_header(r, "accept-language");
+        e = oidc_account(c, &p, &account, &door);
+    }
     if (!e && account) e = enter(r, &p, account);
     if (!e && account) return OK;
     if (e == ERR_CANCELLED) return e;

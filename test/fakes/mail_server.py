@@ -102,18 +102,19 @@ class MailServer:
             self.mails.append((to, message, raw))
             self.changed.notify_all()
 
-    def to(self, address):
-        return [m for recipients, m, _ in self.mails if address in recipients]
+    def to(self, address, words=""):
+        """Those to an address that hold these words in subject or text."""
+        return [m for recipients, m, _ in self.mails if address in recipients and words in m["Subject"] + m.get_content()]
 
-    def wait(self, address, count, seconds=20):
-        """The mails to an address once there are that many."""
+    def wait(self, address, count, seconds=20, words=""):
+        """The same once there are that many."""
         until = time.time() + seconds
         with self.changed:
-            while len(self.to(address)) < count:
+            while len(self.to(address, words)) < count:
                 left = until - time.time()
                 if left <= 0 or not self.changed.wait(left):
-                    raise AssertionError("%d mails to %s within %s s, not %d" % (len(self.to(address)), address, seconds, count))
-            return self.to(address)
+                    raise AssertionError("%d mails to %s within %s s, not %d" % (len(self.to(address, words)), address, seconds, count))
+            return self.to(address, words)
 
     def none(self, address, seconds=1.0):
         """True when none comes for a while."""

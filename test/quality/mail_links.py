@@ -19,6 +19,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "..", "tools"), os.path.join(HERE, "..", "fakes")]
 from api_test import Server  # noqa: E402
+from authenticator import totp  # noqa: E402
 from browser import Browser  # noqa: E402
 from mail_server import MailServer  # noqa: E402
 
@@ -55,7 +56,7 @@ class World:
 
     def link(self, email, count, words=None):
         """The secret in the newest of so many mails."""
-        message = self.mails.wait(email, count)[-1]
+        message = self.mails.wait(email, count, words="#/link=")[-1]
         text = message.get_content()
         if words:
             assert words in message["Subject"], message["Subject"]
@@ -83,7 +84,7 @@ class World:
 
 def links(w):
     ann = w.register("ann@example.org")
-    before = len(w.mails.to("ann@example.org"))   # the confirmation that signing up sends
+    before = len(w.mails.to("ann@example.org", "#/link="))   # the confirmation that signing up sends
 
     # A link signs in once, and confirms the address.
     assert w.ask("  Ann@Example.ORG ", "sign_in") == (202, {"sent": True})
@@ -126,7 +127,9 @@ def links(w):
     assert w.post("/api/v1/auth/login", {"email": "ann@example.org", "password": PASSWORD})[0] == 401
     status, s = w.post("/api/v1/auth/login", {"email": "ann@example.org", "password": OTHER})
     assert status == 200, s
-    print("ok   a password link sets a new password and signs everybody out")
+    notice = w.mails.wait("ann@example.org", 1, words="password for Chiron was changed")[0].get_content()
+    assert "https://coach.example.org/app/#/sign-in" in notice, notice
+    print("ok   a password link sets a new password, signs everybody out and tells the owner")
 
     # Eight come with one link at once: one gets in.
     w.sql("DELETE FROM mail_link")
@@ -179,15 +182,15 @@ def silence(w):
     # However often it is asked, an address gets three mails a quarter of an hour.
     time.sleep(1)
     w.sql("DELETE FROM mail_link")
-    before = len(w.mails.to("ann@example.org"))
+    before = len(w.mails.to("ann@example.org", "#/link="))
     for _ in range(12):
         assert w.ask("ann@example.org", "sign_in")[0] == 202
-    w.mails.wait("ann@example.org", before + 3)
+    w.mails.wait("ann@example.org", before + 3, words="#/link=")
     assert w.mails.none("ann@example.org")
     print("ok   one address gets three mails a quarter of an hour")
     w.sql("UPDATE mail_link SET created_ms = created_ms - 900001")
     w.ask("ann@example.org", "sign_in")
-    w.mails.wait("ann@example.org", before + 4)
+    w.mails.wait("ann@example.org", before + 4, words="#/link=")
     w.sql("DELETE FROM mail_link")
 
     for email in ("a@b\r\nBcc: eve@example.org", "a b@example.org", "a@example.org>", "<a@example.org", "a@example.org,b@example.org", "@example.org", "a@", "x" * 300 + "@example.org"):
@@ -201,7 +204,7 @@ def silence(w):
 def somebody_elses_address(w):
     # Eve signs up with Vic's address. When Vic comes by a link, Eve's password and sessions are gone.
     eve = w.register("vic@example.org", "Eve")
-    before = len(w.mails.to("vic@example.org"))
+    before = len(w.mails.to("vic@example.org", "#/link="))
     w.sql("DELETE FROM mail_link")
     w.ask("vic@example.org", "sign_in")
     status, vic = w.redeem(w.link("vic@example.org", before + 1))
@@ -213,7 +216,7 @@ def somebody_elses_address(w):
     print("ok   who shows that an address is theirs takes the account from who only wrote it down")
     # Confirming takes nothing away from who signed up.
     zoe = w.register("zoe@example.org", "Zoe")
-    before = len(w.mails.to("zoe@example.org"))
+    before = len(w.mails.to("zoe@example.org", "#/link="))
     w.sql("DELETE FROM mail_link")
     w.ask("zoe@example.org", "verify")
     assert w.redeem(w.link("zoe@example.org", before + 1, "Confirm")) == (204, None)
@@ -252,7 +255,7 @@ def invitations(w, owner):
 
 
 def people(w, owner):
-    """Somebody who is coached, by a link of their creator."""
+    """Somebody who is coached, by a link of their creator (CRE-018)."""
     creator = owner["creator_id"]
     assert w.ask("kim@example.org", "sign_in", creator_id=creator)[0] == 202
     assert w.mails.none("kim@example.org")
@@ -267,14 +270,40 @@ def people(w, owner):
     status, again = w.redeem(w.link("kim@example.org", 2))
     assert status == 200 and again["user_id"] == s["user_id"], again
     # The same address runs a business here: another door, another person.
+    count = len(w.mails.to("ann@example.org", "#/link=")) + 1
     w.ask("ann@example.org", "sign_in", creator_id=creator)
-    status, s = w.redeem(w.link("ann@example.org", len(w.mails.to("ann@example.org")) or 1))
+    status, s = w.redeem(w.link("ann@example.org", count))
+    assert status == 200 and s["role"] == "user" and "account" not in s, s
     print("ok   people sign in at the creator that allows it, and are the same person the next time")
     w.ask("kim@example.org", "sign_in", creator_id=creator)
     late = w.link("kim@example.org", 3)
     w.post("/api/v1/creator", {"settings": {"email_users": False}}, owner["access_token"], "PUT")
     assert w.redeem(late)[0] == 401
     print("ok   and not any more once it does not")
+
+
+def notices(w):
+    """Whoever changes what opens an account, its owner hears of it; and a link is no way around the second factor."""
+    pat = w.register("pat@example.org", "Pat")
+    token = pat["access_token"]
+    assert w.post("/api/v1/auth/password", {"current_password": PASSWORD, "password": OTHER}, token, Accept_Language="es")[0] == 204
+    assert "contraseña de Chiron ha cambiado" in w.mails.wait("pat@example.org", 2)[-1]["Subject"]
+    status, begun = w.post("/api/v1/auth/totp", {"password": OTHER}, token)
+    assert status == 200, begun
+    status, kept = w.post("/api/v1/auth/totp/confirm", {"code": totp(begun["secret"])}, token)
+    assert status == 200, kept
+    w.ask("pat@example.org", "sign_in")
+    link = w.link("pat@example.org", 2)
+    status, reply = w.redeem(link)
+    assert status == 401 and reply["code"] == "totp_required", reply
+    assert w.redeem(link, totp=totp(begun["secret"]))[0] == 401   # seen already
+    assert w.redeem(link, totp=totp(begun["secret"], 1))[0] == 200
+    assert w.redeem(link, recovery_code=kept["recovery_codes"][0])[0] == 401
+    print("ok   a link of an account with a second factor wants its code, and stays good until it is right")
+    status, reply = w.post("/api/v1/auth/totp", {"password": OTHER, "recovery_code": kept["recovery_codes"][1]}, token, "DELETE")
+    assert status == 204, reply
+    w.mails.wait("pat@example.org", 1, words="second factor of your account at Chiron was switched off")
+    print("ok   a changed password and a second factor that is switched off are told to the owner")
 
 
 def bad_days(binary):
@@ -369,6 +398,7 @@ def main():
             somebody_elses_address(w)
             invitations(w, owner)
             people(w, owner)
+            notices(w)
         except BaseException:
             print(w.server.tail(20))
             raise

@@ -5,34 +5,23 @@ lie must end on our sign-in page with a word and without a session, and the hone
 
 usage: oidc_attacks.py CHIRON
 """
-import base64
-import hmac
 import json
 import os
 import sqlite3
-import struct
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "..", "tools"), os.path.join(HERE, "..", "fakes")]
 from api_test import Server  # noqa: E402
+from authenticator import totp  # noqa: E402
 from browser import Browser, free_ports  # noqa: E402
 from oidc_issuer import Key, OidcIssuer, b64  # noqa: E402
 
 REFRESH = "chiron_refresh"
 PASSWORD = "long enough to be strong 7!"
-
-
-def totp(secret):
-    """RFC 6238 of now."""
-    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
-    mac = hmac.new(key, struct.pack(">Q", int(time.time()) // 30), "sha1").digest()
-    at = mac[-1] & 15
-    return "%06d" % ((struct.unpack(">I", mac[at:at + 4])[0] & 0x7fffffff) % 1000000)
 
 
 class World:
