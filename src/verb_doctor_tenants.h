@@ -79,7 +79,6 @@ struct tenants_caller {
     /* Asked for another credential when this one has ended, as after a sign-out; NULL: there is no other. */
     enum err  (*renew)(struct call *c, struct tenants_caller *k, void *arg);
     void       *arg;
-    const char *account, *session;   /* of renew */
 };
 struct tenants_forged {
     const char *name;         /* "expired" */
@@ -153,8 +152,9 @@ json_t     *tenants_body(const json_t *schema, const struct tenants_fill *f);
 const char *tenants_kind_of(const char *name, const char *before);
 
 /* ---- comparing ---- */
-/* The reply without what differs from one request to the next: ids, times, durations, the id that was sent. In c->mem. */
-const char *tenants_mask(struct call *c, const struct tenants_reply *r, const char *sent);
+/* The reply without what differs from one request to the next: ids, times, durations, the ids that were sent (each may be NULL). In
+ * c->mem. */
+const char *tenants_mask(struct call *c, const struct tenants_reply *r, const char *sent, const char *also);
 /* The first word of the victim's in a reply, NULL: none. Words that the request itself held do not count. */
 const char *tenants_betrayed(const struct tenants_plan *p, const struct tenants_side *victim, const struct tenants_reply *r, const char *sent);
 

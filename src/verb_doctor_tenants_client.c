@@ -169,7 +169,7 @@ enum err tenants_ask(struct call *c, struct tenants_client *k, const struct tena
     buf_init(&out, 64 << 20);
     buf_init(&in, TENANTS_REPLY_BYTES + 65536);
     buf_init(&body, TENANTS_REPLY_BYTES);
-    buf_printf(&out, "%s %s HTTP/1.1\r\nHost: %s:%d\r\n", a->method, a->path, k->host, k->port);
+    buf_printf(&out, "%s %s HTTP/1.1\r\nHost: %s:%d\r\nAccept: application/json\r\n", a->method, a->path, k->host, k->port);
     if (a->headers) buf_adds(&out, a->headers);
     if (a->type) buf_printf(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n", a->type, a->len);
     else if (strcmp(a->method, "GET") && strcmp(a->method, "HEAD")) buf_adds(&out, "Content-Length: 0\r\n");

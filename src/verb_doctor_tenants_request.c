@@ -24,7 +24,7 @@ static const struct {
     { "job_id", NULL, "job" }, { "turn_id", NULL, "turn" }, { "chunk_id", NULL, "chunk" }, { "coach", NULL, "coach" },
     { "coach_id", NULL, "coach" }, { "model", NULL, "creator coach" }, { "key_id", NULL, "key" }, { "role", NULL, "role" },
     { "actor", NULL, "account user key" }, { "target", NULL, "account user key document session" },
-    { "page", "pages", "=0" },
+    { "page", "pages", "=0" }, { "email", NULL, "email" },
 };
 
 const char *tenants_kind_of(const char *name, const char *before)
@@ -87,7 +87,7 @@ static json_t *text_value(const json_t *schema, const char *name, const struct t
     json_int_t    most = json_object_get(schema, "maxLength") ? json_integer_value(json_object_get(schema, "maxLength")) : (json_int_t)sizeof text - 1;
     if (!strcmp(name, "user_id") || !strcmp(name, "user")) return json_string(f->caller->user ? f->caller->user : f->own->user);
     if (strstr(name, "email")) return json_sprintf("stranger.%06lld@example.org", (long long)(f->serial % 1000000));
-    if (strstr(name, "password")) return json_string("Quiet-harbour-7-lantern");
+    if (strstr(name, "password")) return json_string("Deep-anchor-9-windlass");
     if (strstr(name, "url") || strstr(name, "uri")) return json_string("https://example.org/");
     if (!strcmp(name, "language")) return json_string("en");
     if (!strcmp(name, "model") && f->encoder && f->embeds) return json_string(f->encoder);
@@ -246,16 +246,23 @@ static bool of_the_moment(const char *name, size_t n)
     return false;
 }
 
-const char *tenants_mask(struct call *c, const struct tenants_reply *r, const char *sent)
+static size_t begins(const char *p, const char *end, const char *word)
+{
+    size_t n = word ? strlen(word) : 0;
+    return n && (size_t)(end - p) >= n && !memcmp(p, word, n) ? n : 0;
+}
+
+const char *tenants_mask(struct call *c, const struct tenants_reply *r, const char *sent, const char *also)
 {
     struct buf  b;
     const char *p = r->body, *end = p + r->len;
-    size_t      n_sent = sent ? strlen(sent) : 0;
     buf_init(&b, TENANTS_REPLY_BYTES * 2);
     while (p < end) {
-        if (n_sent && (size_t)(end - p) >= n_sent && !memcmp(p, sent, n_sent)) {
+        size_t id = begins(p, end, sent);
+        if (!id) id = begins(p, end, also);
+        if (id) {
             buf_adds(&b, "<sent>");
-            p += n_sent;
+            p += id;
             continue;
         }
         if (end - p >= 8 && p[0] == 's' && p[1] == 'n' && run_of(p, p + 8) == 8 && has_digit(p + 2, 6)) {

@@ -307,10 +307,10 @@ static void replies_are_compared_without_what_is_of_the_moment(void **state)
     const char *a = "{\"error\":\"no thing " THING_B "\",\"request_id\":\"req_01J0000000000000000000REQ1\",\"took_ms\":12.5,\"at\":\"2026-01-02T03:04:05.678Z\"}";
     const char *b = "{\"error\":\"no thing thg_01J000000000ZZZZZZZZZZZZZZ\",\"request_id\":\"req_01J0000000000000000000REQ2\",\"took_ms\":3,\"at\":\"2026-01-02T03:04:06.678Z\"}";
     struct tenants_reply ra = { 404, "", a, strlen(a) }, rb = { 404, "", b, strlen(b) };
-    assert_string_equal(tenants_mask(&c, &ra, THING_B), tenants_mask(&c, &rb, "thg_01J000000000ZZZZZZZZZZZZZZ"));
+    assert_string_equal(tenants_mask(&c, &ra, THING_B, NULL), tenants_mask(&c, &rb, NULL, "thg_01J000000000ZZZZZZZZZZZZZZ"));
     const char *d = "{\"error\":\"not your thing " THING_B "\"}";
     struct tenants_reply rd = { 404, "", d, strlen(d) };
-    assert_string_not_equal(tenants_mask(&c, &rd, THING_B), tenants_mask(&c, &ra, THING_B));
+    assert_string_not_equal(tenants_mask(&c, &rd, THING_B, NULL), tenants_mask(&c, &ra, THING_B, NULL));
     call_dispose(&c);
 }
 
