@@ -167,6 +167,10 @@ enum err account_row_password(struct call *c, const char *id, const char *hash, 
     enum err     e = db_write(c, store_accounts(), &w);
     if (!e)
         e = db_run(c, w, "UPDATE account SET password_hash = ?s, password_ms = ?i, updated_ms = ?i WHERE id = ?s", hash, now_ms, now_ms, id);
+    /* Who sets a new one may do it because somebody has read their mails. */
+    if (!e)
+        e = db_run(c, w, "UPDATE mail_link SET used_ms = ?i WHERE account_id = ?s AND used_ms IS NULL AND purpose IN ('sign_in', 'password')",
+                   now_ms, id);
     return commit_one(c, &w, e);
 }
 
