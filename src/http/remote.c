@@ -100,7 +100,7 @@ void remote_find(struct exchange *x, const char *peer)
     const struct server *s = x->server;
     struct cidr_address  a;
     snprintf(c->remote, sizeof c->remote, "%s", peer);
-    bool says = wire_header(&x->head, "x-forwarded-for") || wire_header(&x->head, "forwarded");
+    bool says = wire_header(&x->head, "x-forwarded-for") || wire_header(&x->head, "forwarded") || wire_header(&x->head, "x-real-ip");
     if (strchr(peer, ':') && cidr_address(peer, &a)) put(c, &a);
     if (!says && !s->proxy_count) return;
     if (!cidr_address(peer, &a) || !cidr_has(s->proxies, s->proxy_count, &a)) {
