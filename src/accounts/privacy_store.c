@@ -147,11 +147,32 @@ out:
     return e;
 }
 
+/* Creators that have no owner but this account; *out is "" when there are none. */
+static enum err owned_alone(struct call *c, struct conn *k, const char *account_id, const char **out)
+{
+    struct rows *rs = NULL;
+    struct buf   b;
+    buf_init(&b, 4096);
+    enum err e = db_select(c, k, &rs,
+                           "SELECT m.creator_id FROM member m WHERE m.account_id = ?s AND m.role = 'owner' AND NOT EXISTS (SELECT 1 FROM member o "
+                           "WHERE o.creator_id = m.creator_id AND o.role = 'owner' AND o.account_id <> m.account_id) ORDER BY m.creator_id LIMIT 5",
+                           account_id);
+    while (!e && rows_next(rs)) buf_printf(&b, "%s%s", b.len ? ", " : "", rows_text(rs, 0));
+    e = rows_close(c, &rs, e);
+    if (!e) *out = arena_strdup(&c->mem, b.len ? b.data : "");
+    buf_dispose(&b);
+    return e;
+}
+
 enum err privacy_erase_accounts(struct call *c, struct erasure *er)
 {
+    const char  *owned = "";
     struct conn *w = NULL;
     int64_t      rows = 0;
     enum err     e = db_write(c, store_accounts(), &w);
+    /* Again, where nobody comes between: of two owners who go at once one stays. */
+    if (!e && er->who.account_id) e = owned_alone(c, w, er->who.account_id, &owned);
+    if (!e && *owned) e = fail(c, ERR_CONFLICT, "this account is the only owner of %s by now: make somebody else owner, or erase that creator first", owned);
     /* A user's erasure is in their creator's log. */
     if (!e && er->who.account_id)
         e = audit_put_instance_in(c, w, &(struct audit_entry){ "account.erase", er->who.account_id, "done", NULL });
@@ -182,20 +203,11 @@ enum err privacy_erase_creator(struct call *c, struct erasure *er)
 enum err privacy_last_owner(struct call *c, const char *account_id, const char **creators_out)
 {
     struct conn *r = NULL;
-    struct rows *rs = NULL;
-    struct buf   b;
-    buf_init(&b, 4096);
-    enum err e = db_read(c, store_accounts(), &r);
-    if (!e)
-        e = db_select(c, r, &rs,
-                      "SELECT m.creator_id FROM member m WHERE m.account_id = ?s AND m.role = 'owner' AND NOT EXISTS (SELECT 1 FROM member o "
-                      "WHERE o.creator_id = m.creator_id AND o.role = 'owner' AND o.account_id <> m.account_id) ORDER BY m.creator_id LIMIT 5",
-                      account_id);
-    while (!e && rows_next(rs)) buf_printf(&b, "%s%s", b.len ? ", " : "", rows_text(rs, 0));
-    e = rows_close(c, &rs, e);
+    const char  *owned = "";
+    enum err     e = db_read(c, store_accounts(), &r);
+    if (!e) e = owned_alone(c, r, account_id, &owned);
     db_release(&r);
-    if (!e) *creators_out = b.len ? arena_strdup(&c->mem, b.data) : NULL;
-    buf_dispose(&b);
+    if (!e) *creators_out = *owned ? owned : NULL;
     return e;
 }
 
