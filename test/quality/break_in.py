@@ -255,6 +255,47 @@ def prepared_accounts(w):
     second_factor(w, token, OTHER)
 
 
+def links_before_a_new_password(w):
+    """A new password ends the links that were mailed before it, whichever way it was set (mail)."""
+    a = w.register("mailbox@x.example")
+    links = []
+    for purpose, subject in (("password", "password"), ("sign_in", "sign-in")):
+        w.post("auth/link", {"email": "mailbox@x.example", "purpose": purpose})
+        links.append(w.link("mailbox@x.example", subject))
+    r = w.post("auth/password", {"current_password": PASSWORD, "password": OTHER}, a["access_token"])
+    expect(r.status == 204, "%d %s", r.status, r.body)
+    for link in links:
+        r = w.post("auth/link/redeem", {"token": link, "password": "a third river, a third kind"})
+        expect(r.status == 401, "%d %s", r.status, r.body)
+    expect(w.login("mailbox@x.example", OTHER).status == 200, "the new password")
+
+
+def owners_leaving(w):
+    """Of two owners who erase themselves at once one stays, so that no creator is left to nobody (CRE-012)."""
+    for n in range(4):
+        names = ["l%d%s@x.example" % (n, x) for x in "ab"]
+        first = w.register(names[0], creator_id="leave%d" % n)
+        other = w.register(names[1], creator_id="other%d" % n)
+        link = w.post("members", {"email": names[1], "role": "owner"}, first["access_token"]).data["link"].split("link=")[1]
+        second = w.post("auth/link/redeem", {"token": link, "password": PASSWORD}).data["access_token"]
+        w.call("DELETE", "creator", {"confirm": "other%d" % n, "password": PASSWORD}, other["access_token"])
+        got = at_once(2, lambda i: w.call("DELETE", "auth/me", {"confirm": "erase", "password": PASSWORD}, (first["access_token"], second)[i]).status)
+        left = w.sql("SELECT count(*) FROM member WHERE creator_id = ? AND role = 'owner'", "leave%d" % n)[0][0]
+        expect(sorted(got) == [200, 409] and left == 1, "%s, %d owners", got, left)
+
+
+def hidden_addresses(binary):
+    """A local proxy that nobody declared hides nobody: tries through it are counted, whatever header it or the client writes."""
+    w = World(binary, LIMIT_AUTH="5/60")
+    try:
+        for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+            got = [w.post("auth/login", {"email": "n%d@x.example" % i, "password": "x"}, **{name: "for=203.0.113.%d" % i}).status for i in range(7)]
+            expect(got[-1] == 429, "%s: %s", name, got)
+    finally:
+        wrong = w.server.stop()
+    expect(not wrong, "%s", wrong)
+
+
 def names_of_issuers(binary):
     """The creator that an outside issuer's people belong to is not for strangers to make."""
     issuers = json.dumps([{"issuer": "https://id.example.org", "algorithm": "RS256", "jwks_url": "https://id.example.org/keys", "audience": "chiron",
@@ -271,9 +312,9 @@ def names_of_issuers(binary):
     expect(not wrong, "%s", wrong)
 
 
-PLAIN = (guessing_codes, setting_up_without_a_code, asked_by_a_member, only_asking, names_of_the_gone)
-MAILED = (prepared_accounts,)
-ALONE = (names_of_issuers,)
+PLAIN = (guessing_codes, setting_up_without_a_code, asked_by_a_member, only_asking, names_of_the_gone, owners_leaving)
+MAILED = (prepared_accounts, links_before_a_new_password)
+ALONE = (names_of_issuers, hidden_addresses)
 
 
 def main():
