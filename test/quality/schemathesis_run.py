@@ -54,7 +54,7 @@ def run(tool, folder, name, schema, server, headers, examples, seed, more=(), ph
     with open(path, "w") as f:
         json.dump(schema, f)
     command = [tool, "--config-file", os.path.join(folder, "schemathesis.toml"), "run", path, "--url", server.vars["BASE"],
-               "--phases", phases, "-n", str(examples), "--seed", str(seed), "--workers", "2", "--continue-on-failure",
+               "--phases", phases, "-n", str(examples), "--seed", str(seed), "--workers", "1", "--continue-on-failure",
                "--no-shrink", "--request-timeout", "30", "--suppress-health-check", "all", "--warnings", "off", *more]
     for h in headers:
         command += ["-H", h]
