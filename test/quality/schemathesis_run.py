@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 from api_test import Failed, Server  # noqa: E402
 
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "chiron")
-RUN_SECONDS = 180
+RUN_SECONDS = 300
 # What a request of these tests may not be refused for; the limits have tests of their own.
 WIDE = {"RATE_LIMIT_ENABLED": "false", "LIMIT_AUTH": "0", "LIMIT_GUESS": "0", "LLM_CHAIN": "extractive", "LOG_LEVEL": "warn"}
 # A deadline that a body asks for may be missed; every other 5xx is a fault.
