@@ -68,7 +68,7 @@ const struct route *const all_routes[] = {
     NULL,
 };
 
-const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, &scrub_kind, &retention_kind, NULL };
+const struct job_kind *const all_jobs[] = { &ingest_kind, &reindex_kind, &scrub_kind, &erase_kind, &retention_kind, NULL };
 
 const struct person_table *const all_person_tables[] = { coaching_person_tables, knowledge_person_tables, limit_person_tables,
                                                           accounts_person_tables, NULL };

@@ -143,6 +143,6 @@ enum err certificate_check(struct call *c, const char *text, bool *right_out)
     if (!at || strlen(at) < sizeof mark - 1 + 2 * SECRET_BYTES + 2) return OK;
     const char *body = arena_printf(&c->mem, "%.*s}", (int)(at - text), text);
     enum err    e = sign(c, body, strlen(body), mac);
-    if (!e) *right_out = !sodium_memcmp(mac, at + sizeof mark - 1, 2 * SECRET_BYTES) && !strncmp(at + sizeof mark - 1 + 2 * SECRET_BYTES, "\"}", 2);
+    if (!e) *right_out = !sodium_memcmp(mac, at + sizeof mark - 1, 2 * SECRET_BYTES) && !strcmp(at + sizeof mark - 1 + 2 * SECRET_BYTES, "\"}");
     return e;
 }

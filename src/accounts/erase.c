@@ -4,11 +4,13 @@
  * leaves the marks standing: asked again, it goes on. It refuses to call bytes gone that are not: then a job says so. */
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
+#include <unistd.h>
 
 #include "accounts/account.h"
 #include "accounts/privacy_parts.h"
 #include "accounts/session.h"
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "store/erased.h"
 #include "store/folder.h"
@@ -17,6 +19,7 @@
 
 #define AT_ONCE_BYTES (256LL << 20)   /* a larger database is scrubbed by a job */
 #define JOBS_END_MS   20000
+#define GO_ON_MS      600000
 
 void erasure_begin(struct call *c, struct erasure *er, const struct person_who *who)
 {
@@ -111,6 +114,13 @@ static enum err bytes(struct call *c, struct erasure *er, const char *job)
     return OK;
 }
 
+/* Should this process die half way, the next one goes on: the job's row names the user and so goes with the rows. */
+static enum err keep_in_mind(struct call *c, const char *user_id)
+{
+    const char *id = NULL;
+    return privacy_put_job(c, erase_kind.kind, arena_printf(&c->mem, "{\"user_id\":\"%s\"}", user_id), &id);
+}
+
 /* Sign-ins and late rows under the ids that a user had as a visitor. */
 static enum err erase_was(struct call *c, struct erasure *er, const char *const *ids, int n)
 {
@@ -132,11 +142,13 @@ enum err person_erase(struct call *c, const char *user_id, const char **certific
     struct erasure    er;
     const char       *job = NULL, **was = NULL;
     int               was_count = 0;
-    enum err          e = person_find(c, user_id, &who);
+    if (!id_valid(user_id)) return fail_field(c, "user_id", "this is no user id");
+    enum err e = person_find(c, user_id, &who);
     if (!e) e = privacy_was(c, user_id, &was, &was_count);
     if (e) return e;
     erasure_begin(c, &er, &who);
-    e = erased_put(c, who.creator_id, user_id);
+    e = keep_in_mind(c, user_id);
+    if (!e) e = erased_put(c, who.creator_id, user_id);
     if (!e) e = session_end_user(c, who.creator_id, user_id, "erased", &er.sessions);
     if (!e) e = access_changed(c);
     if (!e) e = end_jobs(c, user_id, &er.jobs);
@@ -144,7 +156,10 @@ enum err person_erase(struct call *c, const char *user_id, const char **certific
     if (!e) e = erase_was(c, &er, was, was_count);
     if (!e) e = privacy_erase_rows(c, &er, false, &job);
     if (!e) e = privacy_erase_accounts(c, &er);
-    if (e) return e;
+    if (e) {
+        jobs_announce(c, erase_kind.kind); /* they cannot ask again themselves */
+        return e;
+    }
     forget(c, &er);
     e = bytes(c, &er, job);
     return e ? e : certificate_make(c, &er, certificate_out);
@@ -289,3 +304,23 @@ static enum err scrub(struct call *c, const struct job *j)
 }
 
 const struct job_kind scrub_kind = { .kind = "scrub", .tries = 10, .run = scrub };
+
+static enum err go_on(struct call *c, const struct job *j)
+{
+    const char *user, *certificate = NULL;
+    json_t     *v = NULL;
+    int64_t     until = clock_mono_ms() + GO_ON_MS;
+    enum err    e = json_parse(c, j->payload, strlen(j->payload), &v);
+    if (e) return e;
+    user = arena_strdup(&c->mem, json_get_text(v, "user_id", ""));
+    json_decref(v);
+    while ((e = person_erase(c, user, &certificate)) == ERR_BUSY && clock_mono_ms() < until) {
+        call_forgive(c);
+        usleep(1000000);
+        e = call_check(c);
+        if (e) return e;
+    }
+    return e;
+}
+
+const struct job_kind erase_kind = { .kind = "erase", .tries = 10, .run = go_on };

@@ -44,4 +44,5 @@ MUST_CHECK enum err certificate_check(struct call *c, const char *text, bool *ri
 /* Whether a job's payload names this user. */
 bool person_in_payload(struct call *c, const char *payload, const char *user_id);
 extern const struct job_kind scrub_kind;     /* what could not be scrubbed at once */
+extern const struct job_kind erase_kind;     /* what a process that died had begun */
 #endif

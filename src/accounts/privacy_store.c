@@ -75,16 +75,30 @@ enum err privacy_open_jobs(struct call *c, const char *user_id, const char ***id
     if (!e) e = db_get_int(c, r, 0, &count, "SELECT count(*) FROM job WHERE state IN ('queued', 'running')");
     if (!e) {
         ids = arena_array(&c->mem, (size_t)count + 1, sizeof *ids);
-        e = db_select(c, r, &rs, "SELECT id, payload FROM job WHERE state IN ('queued', 'running') ORDER BY created_ms");
+        e = db_select(c, r, &rs, "SELECT id, payload, kind FROM job WHERE state IN ('queued', 'running') ORDER BY created_ms");
     }
     while (!e && n < count && rows_next(rs))
-        if (!user_id || person_in_payload(c, rows_text(rs, 1), user_id)) ids[n++] = arena_strdup(&c->mem, rows_text(rs, 0));
+        if (!user_id || (person_in_payload(c, rows_text(rs, 1), user_id) && strcmp(rows_text(rs, 2), erase_kind.kind))) ids[n++] = arena_strdup(&c->mem, rows_text(rs, 0));
     e = rows_close(c, &rs, e);
     db_release(&r);
     if (e) return e;
     *ids_out = ids;
     *n_out = n;
     return OK;
+}
+
+enum err privacy_put_job(struct call *c, const char *kind, const char *payload, const char **id_out)
+{
+    struct conn *w = NULL;
+    const char  *id = NULL;
+    enum err     e = db_write(c, tenant_db(c->tenant), &w);
+    if (!e)
+        e = db_get_text(c, w, &id, "SELECT id FROM job WHERE kind = ?s AND payload = ?s AND state IN ('queued', 'running')", kind, payload);
+    if (!e && !id) e = jobs_put(c, w, kind, payload, &id);
+    if (!e) e = db_commit(c, &w);
+    db_release(&w);
+    if (!e) *id_out = id;
+    return e;
 }
 
 enum err privacy_was(struct call *c, const char *user_id, const char ***ids_out, int *n_out)

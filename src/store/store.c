@@ -80,10 +80,10 @@ enum err store_open(struct call *c, const char *data_dir)
     if (!e) e = refuse_unfinished(c);
     /* What SQLite must put aside is somebody's data: it stays on this disk. No thread runs yet. */
     if (!e && setenv("SQLITE_TMPDIR", dir, 1)) e = fail(c, ERR_INTERNAL, "no memory for the environment");
-    if (!e) tenants_sweep(c);
     const char *path = arena_printf(&c->mem, "%s/accounts.db", dir);
     if (!e) e = db_open(c, path, "accounts", &accounts);
     if (!e) e = owner_open(c);
+    if (!e) e = tenants_sweep(c);
     if (e) store_close();
     return e;
 }

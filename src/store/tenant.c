@@ -27,6 +27,7 @@
 #include "store/store.h"
 
 enum { ROWS = 1024 };
+#define ASIDE ".erased-"   /* and an id, and the name of the folder that it was */
 
 struct tenant {
     struct tenant *next;                /* in its hash row */
@@ -396,7 +397,7 @@ static enum err shut(struct call *c, const char *id, struct tenant **out)
 static enum err set_aside(struct call *c, const char *dir, const char **aside_out)
 {
     char        id[ID_BYTES];
-    const char *aside = arena_printf(&c->mem, "%s/creators/.erased-%s", store_dir(), id_new("gone", id));
+    const char *aside = arena_printf(&c->mem, "%s/creators/" ASIDE "%s-%s", store_dir(), id_new("gone", id), strrchr(dir, '/') + 1);
     if (!rename(dir, aside)) *aside_out = aside;
     else if (errno != ENOENT) return fail(c, ERR_IO, "cannot remove %s: %s", dir, strerror(errno));
     return OK;
@@ -431,14 +432,32 @@ enum err tenant_remove(struct call *c, const char *creator_id, tenant_also_fn in
     return e;
 }
 
-void tenants_sweep(struct call *c)
+/* The row of a creator whose folder was set aside, unless there is another folder of that name. */
+static enum err drop_row(struct call *c, const char *folder)
+{
+    struct conn *w = NULL;
+    if (!access(arena_printf(&c->mem, "%s/creators/%s", store_dir(), folder), F_OK)) return OK;
+    enum err e = db_write(c, store_accounts(), &w);
+    if (!e) e = db_run(c, w, "DELETE FROM creator WHERE folder = ?s", folder);
+    if (!e) e = db_commit(c, &w);
+    db_release(&w);
+    return e;
+}
+
+enum err tenants_sweep(struct call *c)
 {
     const char *creators = arena_printf(&c->mem, "%s/creators", store_dir());
     DIR        *d = opendir(creators);
-    if (!d) return;
-    for (struct dirent *f; (f = readdir(d));)
-        if (!strncmp(f->d_name, ".erased-", 8)) folder_drop(arena_printf(&c->mem, "%s/%s", creators, f->d_name));
+    enum err    e = OK;
+    if (!d) return fail(c, ERR_IO, "cannot read %s: %s", creators, strerror(errno));
+    for (struct dirent *f; !e && (f = readdir(d));) {
+        if (strncmp(f->d_name, ASIDE, strlen(ASIDE))) continue;
+        const char *folder = strchr(f->d_name + strlen(ASIDE), '-');
+        if (folder) e = drop_row(c, folder + 1);
+        if (!e) folder_drop(arena_printf(&c->mem, "%s/%s", creators, f->d_name));
+    }
     closedir(d);
+    return e;
 }
 
 enum err tenant_list(struct call *c, const char ***ids_out, int *n_out)

@@ -7,7 +7,7 @@
 void tenants_close(void);                 /* closes every creator; none may be in use */
 /* Where a creator's data lies, in c->mem; says nothing about whether there is such a creator. */
 const char *tenant_folder(struct call *c, const char *creator_id);
-/* Folders of creators whose erasure did not come to its end; when the store is opened. */
-void tenants_sweep(struct call *c);
+/* Ends the removal of creators that was cut short: their folders and rows. When the store is opened. */
+MUST_CHECK enum err tenants_sweep(struct call *c);
 bool tenant_id_valid(const char *creator_id);
 #endif
