@@ -4,7 +4,7 @@ CREATE TABLE idempotency (
     id          TEXT    PRIMARY KEY,             -- hash of the caller and the key
     user_id     TEXT    NOT NULL,                -- "" for callers that are no user
     account_id  TEXT    NOT NULL,
-    fingerprint TEXT    NOT NULL,                -- hash of method, path, query and body
+    fingerprint TEXT    NOT NULL,                -- keyed hash of method, path, query and body
     owner       TEXT    NOT NULL,                -- the process that ran it
     kept        TEXT    NOT NULL,                -- running whole stream large
     status      INTEGER NOT NULL,                -- of the reply; 0 while running

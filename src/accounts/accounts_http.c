@@ -76,6 +76,6 @@ const struct route accounts_routes[] = {
       "\"password\":{\"type\":\"string\"},\"full_name\":{\"type\":\"string\"},\"cookie\":{\"type\":\"boolean\"}}}",
       post_setup, "Spend the one-time set-up link for the owner's account, or for an owner's token", "accounts", 0, NULL, SETUP_REPLY, "auth" },
     { "POST", "/api/v1/demo/session", RIGHT_PUBLIC, 4096, NULL, post_demo_session, "A visitor's token for the demo coach",
-      "accounts", 0, NULL, SESSION_REPLY, NULL },
+      "accounts", 0, NULL, SESSION_REPLY, "auth" },
     { 0 },
 };

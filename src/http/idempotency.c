@@ -48,11 +48,12 @@ static void add_piece(void *st, const char *p, size_t n)
     crypto_generichash_update(st, (const unsigned char *)p, n);
 }
 
-static void fingerprint_of(const struct exchange *x, char out[65])
+/* Under the seal's key: a body may hold a password, and a plain hash of it could be guessed at. */
+static void fingerprint_of(const struct exchange *x, const struct idempotent *i, char out[65])
 {
     crypto_generichash_state st;
     unsigned char            sum[32];
-    crypto_generichash_init(&st, NULL, 0, sizeof sum);
+    crypto_generichash_init(&st, i->seal, sizeof i->seal, sizeof sum);
     add_text(&st, x->head.method);
     add_text(&st, x->head.path);
     add_text(&st, x->head.query);
@@ -153,7 +154,7 @@ enum err idempotency_begin(struct exchange *x, bool *replayed)
     char                   fingerprint[65];
     bool                   found;
     derive(x, key, i);
-    fingerprint_of(x, fingerprint);
+    fingerprint_of(x, i, fingerprint);
     e = idempotency_take(c, i->id, fingerprint, owner_mark(), &found, &row);
     if (e) return e;
     if (!found) {
