@@ -183,12 +183,12 @@ static enum err open_all(struct call *c, enum stage *stage)
     if (e) return e;
     *stage = OPEN_STORE;
     e = accounts_open(c);
-    if (!e) e = mail_open(c);
-    if (!e) e = oidc_issuers_open(c);
-    if (!e) e = person_seen_open(c);
     if (e) return e;
     *stage = OPEN_ACCOUNTS;
-    e = open_limits(c);
+    e = mail_open(c);
+    if (!e) e = oidc_issuers_open(c);
+    if (!e) e = person_seen_open(c);
+    if (!e) e = open_limits(c);
     if (e) return e;
     if (verb_encoder(c)) {
         log_error(c, "no embedding model: searching by keyword only", "error", c->err_text, "do", "make setup", NULL);

@@ -202,8 +202,10 @@ def silence(w):
 
 
 def somebody_elses_address(w):
-    # Eve signs up with Vic's address. When Vic comes by a link, Eve's password and sessions are gone.
+    # Eve signs up with Vic's address. When Vic comes by a link, Eve's password, sessions and keys are gone.
     eve = w.register("vic@example.org", "Eve")
+    status, key = w.post("/api/v1/keys", {"name": "back door", "scopes": ["documents:read"]}, eve["access_token"])
+    assert status == 201 and w.get("/api/v1/hub/documents", key["key"])[0] == 200, key
     before = len(w.mails.to("vic@example.org", "#/link="))
     w.sql("DELETE FROM mail_link")
     w.ask("vic@example.org", "sign_in")
@@ -212,6 +214,7 @@ def somebody_elses_address(w):
     assert w.get("/api/v1/auth/me", eve["access_token"])[0] == 401
     assert w.post("/api/v1/auth/refresh", {"refresh_token": eve["refresh_token"]})[0] == 401
     assert w.post("/api/v1/auth/login", {"email": "vic@example.org", "password": PASSWORD})[0] == 401
+    assert w.get("/api/v1/hub/documents", key["key"])[0] == 401
     assert w.get("/api/v1/auth/me", vic["access_token"])[0] == 200
     print("ok   who shows that an address is theirs takes the account from who only wrote it down")
     # Confirming takes nothing away from who signed up.
@@ -288,12 +291,15 @@ def notices(w):
     token = pat["access_token"]
     assert w.post("/api/v1/auth/password", {"current_password": PASSWORD, "password": OTHER}, token, Accept_Language="es")[0] == 204
     assert "contraseña de Chiron ha cambiado" in w.mails.wait("pat@example.org", 2)[-1]["Subject"]
+    assert w.post("/api/v1/auth/totp", {"password": OTHER}, token)[0] == 409
+    w.ask("pat@example.org", "verify")
+    assert w.redeem(w.link("pat@example.org", 2)) == (204, None)
     status, begun = w.post("/api/v1/auth/totp", {"password": OTHER}, token)
     assert status == 200, begun
     status, kept = w.post("/api/v1/auth/totp/confirm", {"code": totp(begun["secret"])}, token)
     assert status == 200, kept
     w.ask("pat@example.org", "sign_in")
-    link = w.link("pat@example.org", 2)
+    link = w.link("pat@example.org", 3)
     status, reply = w.redeem(link)
     assert status == 401 and reply["code"] == "totp_required", reply
     assert w.redeem(link, totp=totp(begun["secret"]))[0] == 401   # seen already
