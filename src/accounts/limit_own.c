@@ -1,5 +1,5 @@
-/* A creator's own limits where every request can see them: a small table of what was read lately, by creator, one row a hash
- * place, newest wins. A limit is asked about before the creator's database is open, and a request must not wait for a
+/* A creator's own limits where every request can see them: a small table of what was read lately, by creator, four to a
+ * hash place, the stalest makes room. A limit is asked about before the creator's database is open, and a request must not wait for a
  * query it does not need, so other processes learn of a change a few seconds late. A creator whose numbers cannot be
  * read has the instance's: a broken file must not lift a limit or end a conversation. */
 /* SPDX-License-Identifier: MIT */
@@ -13,29 +13,42 @@
 #include "base/log.h"
 #include "store/store.h"
 
-enum { PLACES = 2048, LOCKS = 16, FRESH_MS = 5000 };
+enum { SETS = 1024, WAYS = 4, LOCKS = 16, FRESH_MS = 5000 };
 
 static struct place {
     char             creator_id[LIMIT_ID_BYTES + 1];
     int64_t          until_ms;   /* 0: empty */
     struct own_rates own;
-} places[PLACES];
+} places[SETS][WAYS];
 static pthread_mutex_t locks[LOCKS] = { [0 ... LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER };
 
-static unsigned place_of(const char *creator_id)
+static unsigned set_of(const char *creator_id)
 {
     unsigned h = 2166136261u;
     for (; *creator_id; creator_id++) h = (h ^ (unsigned char)*creator_id) * 16777619u;
-    return (h ^ h >> 16) % PLACES;
+    return (h ^ h >> 16) % SETS;
+}
+
+static struct place *find(struct place *set, const char *creator_id)
+{
+    for (int k = 0; k < WAYS; k++)
+        if (set[k].until_ms && !strcmp(set[k].creator_id, creator_id)) return &set[k];
+    return NULL;
 }
 
 static void put(const char *creator_id, const struct own_rates *own)
 {
-    unsigned i = place_of(creator_id);
+    unsigned i = set_of(creator_id);
     pthread_mutex_lock(&locks[i % LOCKS]);
-    snprintf(places[i].creator_id, sizeof places[i].creator_id, "%s", creator_id);
-    places[i].own = *own;
-    places[i].until_ms = clock_mono_ms() + FRESH_MS;
+    struct place *at = find(places[i], creator_id);
+    if (!at) {
+        at = places[i];
+        for (int k = 1; k < WAYS; k++)
+            if (places[i][k].until_ms < at->until_ms) at = &places[i][k];
+    }
+    snprintf(at->creator_id, sizeof at->creator_id, "%s", creator_id);
+    at->own = *own;
+    at->until_ms = clock_mono_ms() + FRESH_MS;
     pthread_mutex_unlock(&locks[i % LOCKS]);
 }
 
@@ -50,10 +63,11 @@ static void rates_of(const struct limit_own *own, int n, struct own_rates *out)
 
 enum err limit_own_get(struct call *c, const char *creator_id, struct own_rates *out)
 {
-    unsigned i = place_of(creator_id);
+    unsigned i = set_of(creator_id);
     pthread_mutex_lock(&locks[i % LOCKS]);
-    bool known = places[i].until_ms > clock_mono_ms() && !strcmp(places[i].creator_id, creator_id);
-    if (known) *out = places[i].own;
+    const struct place *at = find(places[i], creator_id);
+    bool                known = at && at->until_ms > clock_mono_ms();
+    if (known) *out = at->own;
     pthread_mutex_unlock(&locks[i % LOCKS]);
     if (known) return OK;
 

@@ -66,7 +66,7 @@ static const struct route rows[] = {
     { "GET", "/{any...}", RIGHT_PUBLIC, 0, NULL, nothing, "Assets", "t", 0, NULL, NULL, NULL },
     { "GET", "/api/{id}", RIGHT_ASK, 0, NULL, nothing, "One", "t", 0, NULL, "{\"type\":\"object\"}", NULL },
     { "POST", "/api/{id}", RIGHT_ASK, 100, "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}", nothing, "Change", "t", 0, NULL, NULL, NULL },
-    { "GET", "/api/list", RIGHT_ASK, 0, NULL, nothing, "List", "t", 0, NULL, NULL, NULL },
+    { "GET", "/api/list", RIGHT_ASK, 0, URL_QUERY(QUERY_LIMIT "," QUERY_TEXT("q")), nothing, "List", "t", ROUTE_ARCHIVE, NULL, "{}", NULL },
     { "POST", "/v1/x", RIGHT_ASK, 100, "{}", nothing, "X", "t", ROUTE_OPENAI, NULL, NULL, NULL },
     { 0 },
 };
@@ -124,6 +124,14 @@ static void the_description_names_paths_rights_bodies_and_errors(void **state)
     json_t *parameter = json_array_get(json_object_get(change, "parameters"), 0);
     assert_string_equal(json_string_value(json_object_get(parameter, "name")), "id");
     assert_string_equal(json_string_value(json_array_get(json_object_get(change, "x-rights"), 0)), "ask");
+    json_t *list = json_object_get(json_object_get(paths, "/api/list"), "get");
+    parameter = json_array_get(json_object_get(list, "parameters"), 0);
+    assert_string_equal(json_string_value(json_object_get(parameter, "name")), "limit");
+    assert_string_equal(json_string_value(json_object_get(parameter, "in")), "query");
+    assert_null(json_object_get(list, "requestBody"));
+    assert_non_null(json_object_get(json_object_get(json_object_get(json_object_get(list, "responses"), "2XX"), "content"), "application/zip"));
+    assert_int_equal(json_array_size(json_object_get(list, "security")), 2);
+    assert_non_null(json_object_get(json_object_get(json_object_get(v, "components"), "parameters"), "IdempotencyKey"));
     json_t *assets = json_object_get(json_object_get(paths, "/{any}"), "get");
     assert_null(json_object_get(json_object_get(assets, "responses"), "401"));
     json_t *openai = json_object_get(json_object_get(paths, "/v1/x"), "post");
