@@ -49,9 +49,9 @@ class Key:
 
 
 class OidcIssuer:
-    def __init__(self, client_id="chiron", secret="a secret: 100% of it"):
+    def __init__(self, client_id="chiron", secret="a secret: 100% of it", key=None):
         self.client_id, self.secret = client_id, secret
-        self.key = Key("k1")
+        self.key = key or Key("k1")
         self.published = [self.key.jwk()]
         self.codes, self.tokens, self.requests, self.refused = {}, {}, [], []
         self.person = {"sub": "u-1", "email": "ann@example.org", "email_verified": True, "name": "Ann"}

@@ -108,7 +108,7 @@ def test(binary):
         """A mail to ann through this server; what arrived."""
         controller.start()
         settings = {"MAIL_URL": "%s://%s127.0.0.1:%d" % (scheme, signed_in, controller.server.sockets[0].getsockname()[1]), "MAIL_FROM": "Él Coach <coach@example.org>",
-                    "PUBLIC_URL": "https://coach.example.org", "LLM_CHAIN": "extractive", "LIMITS": "off"}
+                    "PUBLIC_URL": "https://coach.example.org", "LLM_CHAIN": "extractive", "LIMIT_AUTH": "0", "LIMIT_GUESS": "0", "LIMIT_OFFENCES": "0"}
         settings.update(env)
         server = Server(binary, [], settings)
         try:

@@ -29,7 +29,7 @@ PASSWORD, OTHER = "long enough to be strong 7!", "another one that is strong 8?"
 class World:
     def __init__(self, binary, mails, **env):
         self.mails = mails
-        settings = {"PUBLIC_URL": "https://coach.example.org/app/", "MAIL_FROM": "The Coach <coach@example.org>", "LLM_CHAIN": "extractive", "LIMITS": "off"}
+        settings = {"PUBLIC_URL": "https://coach.example.org/app/", "MAIL_FROM": "The Coach <coach@example.org>", "LLM_CHAIN": "extractive", "LIMIT_AUTH": "0", "LIMIT_GUESS": "0", "LIMIT_OFFENCES": "0"}
         if mails:
             settings["MAIL_URL"] = mails.url
         settings.update(env)

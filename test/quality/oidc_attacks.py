@@ -5,6 +5,7 @@ lie must end on our sign-in page with a word and without a session, and the hone
 
 usage: oidc_attacks.py CHIRON
 """
+import contextlib
 import json
 import os
 import sqlite3
@@ -25,7 +26,7 @@ PASSWORD = "long enough to be strong 7!"
 
 
 class World:
-    def __init__(self, binary, issuer, other, **env):
+    def __init__(self, binary, issuer, other, liars=(), **env):
         self.issuer, self.port = issuer, free_ports(1)[0]
         self.base = "http://127.0.0.1:%d" % self.port
         issuers = [{"id": "one", "name": "One", "issuer": issuer.url, "client_id": issuer.client_id, "client_secret": issuer.secret},
@@ -33,7 +34,8 @@ class World:
                    {"id": "team", "issuer": other.url, "client_id": other.client_id, "client_secret": other.secret, "creator": "team", "role": "editor",
                     "signup": True, "domains": ["example.org"]},
                    {"id": "gone", "issuer": "http://127.0.0.1:1", "client_id": "x"}]
-        settings = {"PUBLIC_URL": self.base, "OIDC_ISSUERS": json.dumps(issuers), "LLM_CHAIN": "extractive", "LIMITS": "off"}
+        issuers += [{"id": "lie-%d" % n, "issuer": liar.url, "client_id": "x"} for n, liar in enumerate(liars)]
+        settings = {"PUBLIC_URL": self.base, "OIDC_ISSUERS": json.dumps(issuers), "LLM_CHAIN": "extractive", "LIMIT_AUTH": "0", "LIMIT_GUESS": "0", "LIMIT_OFFENCES": "0"}
         settings.update(env)
         self.server = Server(binary, ["--listen", "127.0.0.1:%d" % self.port], settings)
         self.ours = "^" + self.base.replace(".", r"\.") + "/#"
@@ -188,19 +190,15 @@ def answers_that_lie(w):
     w.works()
 
 
-def descriptions_that_lie(binary):
-    """Discovery is read once an hour, so each lie has a server of its own."""
-    for name, lie in (("another name", {"issuer": "https://evil.example"}), ("no token endpoint", {"token_endpoint": None}),
-                      ("keys without TLS", {"jwks_uri": "http://evil.example/jwks"}), ("keys in a file", {"jwks_uri": "file:///etc/passwd"}),
-                      ("a way in that is a script", {"authorization_endpoint": "javascript:alert(1)"}),
-                      ("a way in that is two headers", {"authorization_endpoint": "https://x.example/\r\nX: y"})):
-        with OidcIssuer() as i:
-            i.describe = lie
-            w = World(binary, i, i)
-            try:
-                w.refused("issuer")
-            finally:
-                assert not w.server.stop()
+LIES = {"another name": {"issuer": "https://evil.example"}, "no token endpoint": {"token_endpoint": None}, "keys without TLS": {"jwks_uri": "http://evil.example/jwks"},
+        "keys in a file": {"jwks_uri": "file:///etc/passwd"}, "a way in that is a script": {"authorization_endpoint": "javascript:alert(1)"},
+        "a way in that is two headers": {"authorization_endpoint": "https://x.example/\r\nX: y"}}
+
+
+def descriptions_that_lie(w):
+    """Discovery is read once an hour, so each lie is an issuer of its own."""
+    for n, name in enumerate(LIES):
+        w.refused("issuer", id="lie-%d" % n)
         print("ok   refused: a description with " + name)
 
 
@@ -285,8 +283,8 @@ def teams(w, other):
     print("ok   four first sign-ins of one person at once make one account")
 
 
-def closed(binary):
-    with OidcIssuer() as i:
+def closed(binary, key):
+    with OidcIssuer(key=key) as i:
         w = World(binary, i, i, SIGNUP="closed")
         try:
             i.person = {"sub": "u-9", "email": "zoe@example.org", "email_verified": True}
@@ -302,22 +300,27 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     binary = os.path.abspath(sys.argv[1])
-    with OidcIssuer() as one, OidcIssuer() as two:
-        w = World(binary, one, two)
+    with contextlib.ExitStack() as stack:
+        one, two = stack.enter_context(OidcIssuer()), stack.enter_context(OidcIssuer())
+        liars = []
+        for lie in LIES.values():
+            liars.append(stack.enter_context(OidcIssuer(key=one.key)))
+            liars[-1].describe = lie
+        w = World(binary, one, two, liars)
         try:
             tokens_that_lie(w)
             answers_that_lie(w)
+            descriptions_that_lie(w)
             accounts_and_addresses(w)
             teams(w, two)
-            assert not one.refused or set(map(str, one.refused)) <= {"invalid_grant"}, one.refused
+            assert set(map(str, one.refused)) <= {"invalid_grant"}, one.refused
         except BaseException:
             print(w.server.tail(20))
             raise
         finally:
             wrong = w.server.stop()
         assert not wrong, wrong
-    descriptions_that_lie(binary)
-    closed(binary)
+        closed(binary, one.key)
     return 0
 
 
