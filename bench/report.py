@@ -135,6 +135,14 @@ def targets(r):
         v = r.figure("per_second_median", CHIRON, "tokens", name, clients=1)
         if v:
             out.append((words, num(v, "/s"), MISSING, MISSING, f"≥ {must:,}/s", held(v, must, True), "", MISSING))
+    many = r.find(CHIRON, "tenants", "switch")
+    if many:
+        v, mib = many[0]["per_second"], many[0]["resident_mib"]
+        out.append(("a thousand creators in turn, 8 clients, requests", num(v, "/s"), MISSING, MISSING, "≥ 3,000/s", held(v, 3000, True), "", MISSING))
+        out.append(("memory with a thousand creators open", num(mib, " MiB"), MISSING, MISSING, "< 500 MiB", held(mib, 500, False), "", MISSING))
+    v = r.figure("p95_ms", CHIRON, "tenants", "open", clients=1)
+    if v:
+        out.append(("opening a creator that was closed, p95", num(v, " ms"), MISSING, MISSING, "≤ 1 ms", held(v, 1, False), "", MISSING))
     return out
 
 
