@@ -184,10 +184,10 @@ enum err setup_redeem(struct call *c, const char *secret, const char *creator, c
 enum err user_check(struct call *c, const char *field, const char *user_id, const char **user_out)
 {
     if (!user_id || !*user_id) return fail_field(c, field, "%s is empty", field);
-    if (!id_valid(user_id))
-        return fail_field(c, field, "%s must be 1 to %d letters, digits or . _ : @ -, beginning with none of . -", field,
+    if (!id_valid(user_id) || (!id_user_valid(user_id) && strcmp(c->account_id, user_id)))
+        return fail_field(c, field, "%s must be 1 to %d letters, digits or . _ : @ -, beginning with none of . -, and is no account's", field,
                           LIMIT_ID_BYTES);
-    bool self = c->user_id[0] && !strcmp(c->user_id, user_id);
+    bool self = !strcmp(c->user_id[0] ? c->user_id : c->account_id, user_id);
     if (!self && !(c->rights & RIGHT_ACT_AS)) return fail(c, ERR_FORBIDDEN, "this credential may not speak for another user");
     person_seen_as(c, user_id);
     *user_out = arena_strdup(&c->mem, user_id);

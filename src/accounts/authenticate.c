@@ -175,7 +175,8 @@ static enum err check(struct call *c, const char *text, bool is_key, int64_t now
     enum err e = access_change_seq(c, &seq);
     if (e) return e;
     token_cache_print(text, n, &print);
-    bool known = token_cache_get(&print, &k) && now_ms < k.until_ms;
+    /* Remembered as what it is: a token is no key, whichever header it came in first. */
+    bool known = token_cache_get(&print, &k) && now_ms < k.until_ms && is_key == (k.key_id[0] != '\0');
     if (!known || k.seq < seq) {
         if (known) {
             e = look_again(c, text, n, is_key, now_ms, seq, &k);
@@ -195,7 +196,7 @@ static enum err check(struct call *c, const char *text, bool is_key, int64_t now
 /* A service names the user it speaks for. What is the credential's own is not that user's. */
 static enum err act_as(struct call *c, const char *user)
 {
-    if (!id_valid(user)) return fail_field(c, "X-Chiron-User", "X-Chiron-User is not a user's id");
+    if (!id_user_valid(user)) return fail_field(c, "X-Chiron-User", "X-Chiron-User is not a user's id");
     if (!strcmp(c->user_id, user)) return OK;
     if (!(c->rights & RIGHT_ACT_AS)) return fail(c, ERR_FORBIDDEN, "this credential may not speak for another user");
     COPY(c->user_id, user);

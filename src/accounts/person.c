@@ -74,7 +74,7 @@ enum err person_put(struct call *c, const char *id, const struct person *p, unsi
     struct person now = { .id = id, .kind = p->kind ? p->kind : "external", .plan = p->plan };
     bool          made = false;
     enum err      e = OK;
-    if (!id_valid(id))
+    if (!id_user_valid(id))
         return fail_field(c, "id", "a user's id has 1 to %d of A-Z a-z 0-9 . _ : @ -, and begins with none of . -", LIMIT_ID_BYTES);
     if (which & PERSON_NAME) e = label_check(c, "name", p->name ? p->name : "", LIMIT_NAME_BYTES, &now.name);
     if (!e && (which & PERSON_EMAIL) && p->email) e = email_check(c, "email", p->email, &now.email);

@@ -107,7 +107,7 @@ static enum err other(struct req *r, struct person_who *out)
 {
     const char *id = req_path(r, "id");
     bool        known = false;
-    if (!id_valid(id)) return fail(&r->call, ERR_NOT_FOUND, "no user %.60s", id);
+    if (!id_user_valid(id)) return fail(&r->call, ERR_NOT_FOUND, "no user %.60s", id);
     enum err e = person_known(&r->call, id, &known);
     if (!e && !known) e = fail(&r->call, ERR_NOT_FOUND, "no user %.60s", id);
     return e ? e : person_find(&r->call, id, out);

@@ -61,7 +61,7 @@ enum err token_make(struct call *c, const char *creator, const char *user, const
 {
     unsigned rights = 0;
     if (!creator || !id_valid(creator)) return fail_field(c, "creator", "\"%.60s\" is not a creator id", creator ? creator : "");
-    if (user && !id_valid(user)) return fail_field(c, "user", "\"%.60s\" is not a user id", user);
+    if (user && !id_user_valid(user)) return fail_field(c, "user", "\"%.60s\" is not a user id", user);
     enum err e = role_rights(c, creator, role, &rights);
     if (e == ERR_NOT_FOUND) return fail_field(c, "role", "there is no role \"%.40s\"", role);
     if (e) return e;
@@ -163,7 +163,7 @@ static enum err read_outside(struct call *c, const struct token_text *t, const c
     if (!e) e = times_check(c, t->claims, now, i->expiry_by_iat, f);
     if (e) return e;
     if (i->audience && !audience_right(t->claims, i->audience)) return token_refuse(c);
-    if (!claim_text(c, t->claims, i->user_claim, LIMIT_ID_BYTES, &f->sub) || !f->sub || !id_valid(f->sub)) return token_refuse(c);
+    if (!claim_text(c, t->claims, i->user_claim, LIMIT_ID_BYTES, &f->sub) || !f->sub || !id_user_valid(f->sub)) return token_refuse(c);
     f->creator = i->creator;
     f->role = i->role;
     return OK;

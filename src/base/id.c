@@ -75,6 +75,11 @@ static char *hex_of(const unsigned char *p, char out[65])
     return out;
 }
 
+bool id_user_valid(const char *s)
+{
+    return id_valid(s) && !(!strncmp(s, "acc_", 4) && strlen(s) == 4 + 26);
+}
+
 char *id_sha256_hex(const void *p, size_t n, char out[65])
 {
     unsigned char sum[EVP_MAX_MD_SIZE];

@@ -12,6 +12,8 @@ char *id_new(const char *prefix, char out[ID_BYTES]);
 void  id_random(void *out, size_t n);                 /* from the system's generator; aborts when there is none */
 /* An id from outside: 1..LIMIT_ID_BYTES of [A-Za-z0-9._:@-], not starting with '.' or '-'. */
 bool  id_valid(const char *s);
+/* One that a user of a creator may have: valid, and not of the form of an account's, whose own things are kept under that. */
+bool  id_user_valid(const char *s);
 /* Lower-case hex of SHA-256 into out[65]. */
 char *id_sha256_hex(const void *p, size_t n, char out[65]);
 /* The same of a file, streamed. false when it cannot be read. */
