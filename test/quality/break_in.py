@@ -255,6 +255,30 @@ def prepared_accounts(w):
     second_factor(w, token, OTHER)
 
 
+def speaking_for_members(w):
+    """Who may speak for any user may not speak for those who work there: their account's id is nobody's user id."""
+    owner = w.register("boss@x.example", creator_id="bosses")
+    token, me = owner["access_token"], owner["id"]
+    w.post("coaching/ask", {"question": "The owner's own words?"}, token)
+    key = w.post("keys", {"name": "k", "scopes": ["ask", "users:act_as", "users:write", "privacy:write"]}, token).data["key"]
+    for r in (w.get("turns", key, X_Chiron_User=me), w.post("users/%s/token" % me, {}, key), w.call("PUT", "users/" + me, {"name": "X"}, key),
+              w.post("rag/query", {"query": "x", "user_id": me}, key)):
+        expect(r.status == 422, "%d %s", r.status, r.body)
+    for r in (w.get("users/%s/export" % me, key), w.call("DELETE", "users/" + me, None, key)):
+        expect(r.status == 404, "%d %s", r.status, r.body)
+    expect(w.server.run(["token", "--creator", "bosses", "--user", me]).status != 0, "a token by hand")
+    expect(w.post("rag/query", {"query": "x", "user_id": me}, token).status == 200, "for oneself")
+    expect(len(w.get("turns", token).data["turns"]) == 1, "the turn")
+
+
+def one_header(w):
+    """A token that is known is no API key because of that."""
+    token = w.register("header@x.example")["access_token"]
+    expect(w.get("auth/me", token).status == 200, "the token")
+    expect(w.get("auth/me", None, X_API_Key=token).status == 401, "as a key")
+    expect(w.get("auth/me", token).status == 200, "the token again")
+
+
 def links_before_a_new_password(w):
     """A new password ends the links that were mailed before it, whichever way it was set (mail)."""
     a = w.register("mailbox@x.example")
@@ -312,7 +336,7 @@ def names_of_issuers(binary):
     expect(not wrong, "%s", wrong)
 
 
-PLAIN = (guessing_codes, setting_up_without_a_code, asked_by_a_member, only_asking, names_of_the_gone, owners_leaving)
+PLAIN = (guessing_codes, setting_up_without_a_code, asked_by_a_member, only_asking, names_of_the_gone, owners_leaving, speaking_for_members, one_header)
 MAILED = (prepared_accounts, links_before_a_new_password)
 ALONE = (names_of_issuers, hidden_addresses)
 
