@@ -32,7 +32,7 @@ struct counts {
     struct kv_counter  k[KV_COUNT_MAX];
     enum policy_id     policy[KV_COUNT_MAX];
     int64_t            hour_left_ms; /* FIT's window ends with the hour */
-    char               keys[4][LIMIT_KEY_BYTES];
+    char               keys[5][LIMIT_KEY_BYTES];
     char               level_key[LIMIT_KEY_BYTES];
 };
 
@@ -148,6 +148,12 @@ static enum err known_counts(struct call *c, const struct limit_ask *ask, int64_
         struct rate r = rate_of(POLICY_SERVICE, of);
         parts.user_id = service_of(c, service);
         add(s, POLICY_SERVICE, &r, &parts, peek);
+    }
+    /* Anybody gets as many visitors' names as they like, but few addresses. */
+    char network[64];
+    if (!strcmp(c->role, "visitor") && c->remote[0] && (limit_network(c->remote, network) || ask->forwarded)) {
+        parts.address = network;
+        add(s, POLICY_ADDRESS, &limit_setup.rates[POLICY_ADDRESS], &parts, peek);
     }
     s->caller_end = s->n;
     if (c->creator_id[0]) add(s, POLICY_CREATOR, &limit_setup.rates[POLICY_CREATOR], &parts, peek);

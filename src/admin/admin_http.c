@@ -271,9 +271,9 @@ const struct route admin_routes[] = {
     { "GET", "/manifest.webmanifest", RIGHT_PUBLIC, 0, NULL, get_file, "The page as an app", "admin", 0, NULL, NULL, NULL },
     { "GET", "/robots.txt", RIGHT_PUBLIC, 0, NULL, get_file, "For crawlers", "admin", 0, NULL, NULL, NULL },
     { "GET", "/health", RIGHT_PUBLIC, 0, NULL, get_health, "State of the service and its parts", "admin", 0, NULL, HEALTH_REPLY, NULL },
-    { "GET", "/health/live", RIGHT_PUBLIC, 0, NULL, get_live, "The process answers", "admin", 0, NULL, NULL, NULL },
-    { "GET", "/health/ready", RIGHT_PUBLIC, 0, NULL, get_ready, "Requests can be served", "admin", 0, NULL, NULL, NULL },
-    { "GET", "/metrics", RIGHT_PUBLIC, 0, NULL, get_metrics, "Numbers in Prometheus form", "admin", 0, NULL, NULL, NULL },
+    { "GET", "/health/live", RIGHT_PUBLIC, 0, NULL, get_live, "The process answers", "admin", 0, NULL, NULL, "none" },
+    { "GET", "/health/ready", RIGHT_PUBLIC, 0, NULL, get_ready, "Requests can be served", "admin", 0, NULL, NULL, "none" },
+    { "GET", "/metrics", RIGHT_PUBLIC, 0, NULL, get_metrics, "Numbers in Prometheus form", "admin", 0, NULL, NULL, "none" },
     { "GET", "/api/v1/me", RIGHT_ASK, 0, NULL, get_me, "Who the caller is and what they may do", "accounts", 0, NULL, NULL, NULL },
     { 0 },
 };

@@ -326,6 +326,32 @@ static void a_creators_own_numbers_hold_for_its_callers_alone(void **state)
     tenant_release(&c);
 }
 
+/* However many names one takes. */
+static void visitors_of_one_address_share_a_limit_beside_their_own(void **state)
+{
+    (void)state;
+    struct limit_state s;
+    SETTINGS("LIMIT_ADDRESS", "5/60");
+    assert_ok(&c, limits_open(&c));
+    for (int i = 0; i < 6; i++) {
+        struct call v;
+        call_init(&v);
+        memset(&s, 0, sizeof s);
+        snprintf(v.creator_id, sizeof v.creator_id, "c1");
+        snprintf(v.user_id, sizeof v.user_id, "visitor_%d", i);
+        snprintf(v.role, sizeof v.role, "visitor");
+        snprintf(v.remote, sizeof v.remote, "198.51.100.%d", i == 5 ? 4 : 3);
+        v.rights = RIGHT_PUBLIC | RIGHT_ASK;
+        assert_int_equal(limit_check_at(&v, &rag, NOON, &s), OK);
+        if (i == 4) {
+            snprintf(v.user_id, sizeof v.user_id, "visitor_more");
+            assert_int_equal(limit_check_at(&v, &rag, NOON, &s), ERR_RATE_LIMITED);
+            assert_string_equal(s.policy, "address");
+        }
+        call_dispose(&v);
+    }
+}
+
 static void a_service_is_counted_as_itself_whoever_it_speaks_for(void **state)
 {
     (void)state;
@@ -398,6 +424,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_credentials_end_the_looking_and_right_ones_do_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limits_tighten_on_refusals_but_not_the_promised_ones, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_creators_own_numbers_hold_for_its_callers_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(visitors_of_one_address_share_a_limit_beside_their_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_service_is_counted_as_itself_whoever_it_speaks_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_understood_stops_the_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_one_check_costs, set_up, tear_down),
