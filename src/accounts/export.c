@@ -159,21 +159,44 @@ static enum err tables_of(struct call *c, struct made *m, const char *database, 
     return e;
 }
 
-/* What an account left in the creators it works for: there it is known by its id alone. */
+static bool listed(const char *const *ids, int n, const char *id)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(ids[i], id)) return true;
+    return false;
+}
+
+/* One creator that the account works for, or left something in when it did. */
+static enum err creator_of(struct call *work, struct made *m, const struct person_who *p, bool member, bool *first)
+{
+    bool     any = member;
+    enum err e = tenant_open(work, p->creator_id);
+    if (e == ERR_NOT_FOUND) {
+        call_forgive(work);
+        return OK;
+    }
+    if (!e && !member) e = export_any(work, p, &any);
+    if (e || !any) return e;
+    if (!m->zip && !*first) fputc(',', m->x.to);
+    *first = false;
+    return tables_of(work, m, "creator", p, m->zip ? arena_printf(&work->mem, "creator.%s", p->creator_id) : p->creator_id);
+}
+
+/* What an account left in creators: there it is known by its id alone, also after it was removed. */
 static enum err creators_of(struct call *c, struct made *m)
 {
-    const char **ids = NULL;
-    int          n = 0;
+    const char **ids = NULL, **mine = NULL;
+    int          n = 0, mine_n = 0;
+    bool         first = true;
     struct call  work;
-    enum err     e = export_creators(c, m->p->account_id, &ids, &n);
+    enum err     e = export_creators(c, m->p->account_id, &mine, &mine_n);
+    if (!e) e = tenant_list(c, &ids, &n);
     if (!m->zip) fputs(",\"creators\":{", m->x.to);
     call_init(&work);
     work.stop = c->stop;
     for (int i = 0; !e && i < n; i++) {
         const struct person_who p = { .creator_id = ids[i], .user_id = m->p->account_id, .account_id = m->p->account_id };
-        e = tenant_open(&work, ids[i]);
-        if (!m->zip && i) fputc(',', m->x.to);
-        if (!e) e = tables_of(&work, m, "creator", &p, m->zip ? arena_printf(&work.mem, "creator.%s", ids[i]) : ids[i]);
+        e = creator_of(&work, m, &p, listed(mine, mine_n, ids[i]), &first);
         tenant_release(&work);
         if (e) e = fail(c, e, "%s", work.err_text);
         arena_reset(&work.mem);
