@@ -10,7 +10,7 @@
 #include "store/db.h"
 #include "store/store.h"
 
-enum { LIST_MAX = 200 };
+enum { LIST_MAX = 200, LINKS_KEPT_MS = 15 * 60 * 1000 };
 
 static const char *or_null(const char *s)
 {
@@ -186,6 +186,8 @@ enum err session_store_sweep(struct call *c, int64_t before_ms)
     struct conn *w = NULL;
     enum err     e = db_write(c, store_accounts(), &w);
     if (!e) e = db_run(c, w, "DELETE FROM session WHERE expires_ms < ?i", before_ms);
+    /* Links hold addresses. They stay for as long as the mails to an address are counted. */
+    if (!e) e = db_run(c, w, "DELETE FROM mail_link WHERE expires_ms < ?i", clock_unix_ms() - LINKS_KEPT_MS);
     if (!e) e = db_commit(c, &w);
     db_release(&w);
     return e;
