@@ -271,6 +271,24 @@ def speaking_for_members(w):
     expect(len(w.get("turns", token).data["turns"]) == 1, "the turn")
 
 
+def leaving_a_creator(w):
+    """Who was removed still gets what they asked there, by export, and takes it with them when they erase themselves (CRE-062)."""
+    owner = w.register("keeper@x.example", creator_id="keep")
+    worker = w.register("worker@x.example", creator_id="work")
+    link = w.post("members", {"email": "worker@x.example", "role": "editor"}, owner["access_token"]).data["link"].split("link=")[1]
+    token = w.post("auth/link/redeem", {"token": link, "password": PASSWORD}).data["access_token"]
+    w.post("coaching/ask", {"question": "A quetzal question?"}, token)
+    expect(w.call("DELETE", "members/" + worker["id"], None, owner["access_token"]).status == 204, "removing")
+    r = w.get("auth/me/export", worker["access_token"], Accept="application/json")
+    expect(r.status == 200 and "quetzal question" in json.dumps(r.data["creators"]["keep"]).lower(), "%d %s", r.status, r.body)
+    expect(sorted(r.data["creators"]) == ["keep", "work"], "%s", list(r.data["creators"]))
+    expect(w.get("auth/me/export", worker["access_token"]).status == 200, "as a zip")
+    w.call("DELETE", "creator", {"confirm": "work", "password": PASSWORD}, worker["access_token"])
+    token = w.login("worker@x.example").data["access_token"]
+    expect(w.call("DELETE", "auth/me", {"confirm": "erase", "password": PASSWORD}, token).status == 200, "erasing")
+    expect(not w.found("quetzal question"), "left: %s", w.found("quetzal question"))
+
+
 def one_header(w):
     """A token that is known is no API key because of that."""
     token = w.register("header@x.example")["access_token"]
@@ -336,7 +354,7 @@ def names_of_issuers(binary):
     expect(not wrong, "%s", wrong)
 
 
-PLAIN = (guessing_codes, setting_up_without_a_code, asked_by_a_member, only_asking, names_of_the_gone, owners_leaving, speaking_for_members, one_header)
+PLAIN = (guessing_codes, setting_up_without_a_code, asked_by_a_member, only_asking, names_of_the_gone, owners_leaving, speaking_for_members, leaving_a_creator, one_header)
 MAILED = (prepared_accounts, links_before_a_new_password)
 ALONE = (names_of_issuers, hidden_addresses)
 
