@@ -13,7 +13,7 @@
 #define CERTIFICATE_BYTES (256 * 1024)
 
 static const struct { const char *what, *why; } out_of_reach[] = {
-    { "archives made by a backup before this erasure", "they lie where they were put; restore none of them without erasing again, and let them expire" },
+    { "archives made by a backup before this erasure, or that was running meanwhile", "they lie where they were put; restore none of them without erasing again, and let them expire" },
     { "lines the server wrote to its standard error", "they hold request ids and counts, no names, ids of users or texts" },
     { "what a provider of models outside was sent", "it is kept or not by that provider's terms; texts were masked before" },
     { "blocks of the disk that the file system has freed", "their fate is the file system's and the device's" },

@@ -15,11 +15,13 @@
 #include "store/erased.h"
 #include "store/folder.h"
 #include "store/jobs.h"
+#include "store/owner.h"
 #include "store/store.h"
 
 #define AT_ONCE_BYTES (256LL << 20)   /* a larger database is scrubbed by a job */
 #define JOBS_END_MS   20000
 #define GO_ON_MS      600000
+#define LOOK_AGAIN_US 300000
 
 void erasure_begin(struct call *c, struct erasure *er, const struct person_who *who)
 {
@@ -114,11 +116,21 @@ static enum err bytes(struct call *c, struct erasure *er, const char *job)
     return OK;
 }
 
-/* Should this process die half way, the next one goes on: the job's row names the user and so goes with the rows. */
-static enum err keep_in_mind(struct call *c, const char *user_id)
+/* Should this process die half way, the next one goes on: the job's row names the user and so goes with the rows. Until then a worker
+ * that takes it up waits, because by says who is at it. */
+static enum err keep_in_mind(struct call *c, const char *user_id, const char **job_out)
 {
-    const char *id = NULL;
-    return privacy_put_job(c, erase_kind.kind, arena_printf(&c->mem, "{\"user_id\":\"%s\"}", user_id), &id);
+    return privacy_put_job(c, erase_kind.kind, arena_printf(&c->mem, "{\"user_id\":\"%s\",\"by\":\"%s\"}", user_id, owner_mark()), job_out);
+}
+
+/* They cannot ask again themselves: the job does it. */
+static void leave_to_job(struct call *c, const char *job, const char *user_id)
+{
+    struct call own;
+    call_init(&own);
+    own.tenant = c->tenant;
+    if (privacy_change_job(&own, job, arena_printf(&own.mem, "{\"user_id\":\"%s\",\"by\":\"\"}", user_id)) == OK) jobs_announce(&own, erase_kind.kind);
+    call_dispose(&own);
 }
 
 /* Sign-ins and late rows under the ids that a user had as a visitor. */
@@ -140,14 +152,14 @@ enum err person_erase(struct call *c, const char *user_id, const char **certific
 {
     struct person_who who;
     struct erasure    er;
-    const char       *job = NULL, **was = NULL;
+    const char       *job = NULL, *pending = NULL, **was = NULL;
     int               was_count = 0;
     if (!id_valid(user_id)) return fail_field(c, "user_id", "this is no user id");
     enum err e = person_find(c, user_id, &who);
     if (!e) e = privacy_was(c, user_id, &was, &was_count);
     if (e) return e;
     erasure_begin(c, &er, &who);
-    e = keep_in_mind(c, user_id);
+    e = keep_in_mind(c, user_id, &pending);
     if (!e) e = erased_put(c, who.creator_id, user_id);
     if (!e) e = session_end_user(c, who.creator_id, user_id, "erased", &er.sessions);
     if (!e) e = access_changed(c);
@@ -157,7 +169,7 @@ enum err person_erase(struct call *c, const char *user_id, const char **certific
     if (!e) e = privacy_erase_rows(c, &er, false, &job);
     if (!e) e = privacy_erase_accounts(c, &er);
     if (e) {
-        jobs_announce(c, erase_kind.kind); /* they cannot ask again themselves */
+        if (pending) leave_to_job(c, pending, user_id);
         return e;
     }
     forget(c, &er);
@@ -305,22 +317,43 @@ static enum err scrub(struct call *c, const struct job *j)
 
 const struct job_kind scrub_kind = { .kind = "scrub", .tries = 10, .run = scrub };
 
+/* Is the one who began still at it? *gone_out: the job's row went with the others, all is done. */
+static enum err others_work(struct call *c, const char *job, bool *gone_out, bool *busy_out, const char **user_out)
+{
+    struct job j;
+    json_t    *v = NULL;
+    enum err   e = jobs_get(c, job, &j);
+    if (e == ERR_NOT_FOUND) {
+        call_forgive(c);
+        *gone_out = true;
+        return OK;
+    }
+    if (!e) e = json_parse(c, j.payload, strlen(j.payload), &v);
+    if (e) return e;
+    const char *by = json_get_text(v, "by", "");
+    *busy_out = *by && owner_alive(by);
+    *user_out = arena_strdup(&c->mem, json_get_text(v, "user_id", ""));
+    json_decref(v);
+    return OK;
+}
+
 static enum err go_on(struct call *c, const struct job *j)
 {
-    const char *user, *certificate = NULL;
-    json_t     *v = NULL;
+    const char *user = "", *certificate = NULL;
     int64_t     until = clock_mono_ms() + GO_ON_MS;
-    enum err    e = json_parse(c, j->payload, strlen(j->payload), &v);
-    if (e) return e;
-    user = arena_strdup(&c->mem, json_get_text(v, "user_id", ""));
-    json_decref(v);
-    while ((e = person_erase(c, user, &certificate)) == ERR_BUSY && clock_mono_ms() < until) {
-        call_forgive(c);
-        usleep(1000000);
+    for (;;) {
+        bool     gone = false, busy = false;
+        enum err e = others_work(c, j->id, &gone, &busy, &user);
+        if (!e && gone) return OK;
+        if (!e && !busy) e = person_erase(c, user, &certificate);
+        if (e != ERR_BUSY && !busy) return e;
+        if (e && e != ERR_BUSY) return e;
+        if (clock_mono_ms() > until) return e ? e : fail(c, ERR_BUSY, "the erasure that was begun does not end");
+        if (e) call_forgive(c);
+        usleep(LOOK_AGAIN_US);
         e = call_check(c);
         if (e) return e;
     }
-    return e;
 }
 
 const struct job_kind erase_kind = { .kind = "erase", .tries = 10, .run = go_on };

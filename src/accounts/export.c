@@ -4,7 +4,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "accounts/export.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +21,7 @@
 
 #define EXPORT_FORMAT  "chiron-export"
 #define EXPORT_VERSION 1
+#define SWEEP_AGE_S    (6 * 3600)
 
 struct made {                    /* one export on its way */
     const struct person_who *p;
@@ -358,4 +361,18 @@ void export_drop(const char *path)
     if (!path) return;
     int n = snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(path, '/') - path), path);
     if (n > 0 && n < FOLDER_PATH_BYTES) folder_drop(dir);
+}
+
+void export_sweep(struct call *c)
+{
+    const char *tmp = arena_printf(&c->mem, "%s/tmp", store_dir());
+    int64_t     old_s = clock_unix_ms() / 1000 - SWEEP_AGE_S;
+    DIR        *d = opendir(tmp);
+    if (!d) return;
+    for (struct dirent *f; (f = readdir(d));) {
+        struct stat st;
+        if (strncmp(f->d_name, "exp_", 4) || fstatat(dirfd(d), f->d_name, &st, AT_SYMLINK_NOFOLLOW) || st.st_mtim.tv_sec > old_s) continue;
+        folder_drop(arena_printf(&c->mem, "%s/%s", tmp, f->d_name));
+    }
+    closedir(d);
 }

@@ -18,6 +18,9 @@ MUST_CHECK enum err export_make(struct call *c, const struct person_who *p, enum
 MUST_CHECK enum err export_any(struct call *c, const struct person_who *p, bool *out);
 void export_drop(const char *path);      /* the file and the folder it lies in; NULL allowed */
 
+/* What processes left that died over it. */
+void export_sweep(struct call *c);
+
 /* ---- for the tables ---- */
 struct rows;
 /* One row after the other: an object is begun already, write its members, then end it. */

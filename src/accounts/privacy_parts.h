@@ -26,6 +26,7 @@ MUST_CHECK enum err certificate_make(struct call *c, const struct erasure *er, c
 MUST_CHECK enum err privacy_open_jobs(struct call *c, const char *user_id, const char ***ids_out, int *n_out);
 /* A job that begins with the next start of a server, unless something else sets this creator's jobs going. One for each payload. */
 MUST_CHECK enum err privacy_put_job(struct call *c, const char *kind, const char *payload, const char **id_out);
+MUST_CHECK enum err privacy_change_job(struct call *c, const char *id, const char *payload);
 /* The visitors that this user was before, in c->mem. */
 MUST_CHECK enum err privacy_was(struct call *c, const char *user_id, const char ***ids_out, int *n_out);
 /* One transaction on c->tenant's database: every table, the mark, the row of the log and a job that scrubs. *job_out: that job; NULL

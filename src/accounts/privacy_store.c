@@ -101,6 +101,16 @@ enum err privacy_put_job(struct call *c, const char *kind, const char *payload, 
     return e;
 }
 
+enum err privacy_change_job(struct call *c, const char *id, const char *payload)
+{
+    struct conn *w = NULL;
+    enum err     e = db_write(c, tenant_db(c->tenant), &w);
+    if (!e) e = db_run(c, w, "UPDATE job SET payload = ?s WHERE id = ?s", payload, id);
+    if (!e) e = db_commit(c, &w);
+    db_release(&w);
+    return e;
+}
+
 enum err privacy_was(struct call *c, const char *user_id, const char ***ids_out, int *n_out)
 {
     struct conn *r = NULL;

@@ -9,6 +9,7 @@
 
 #include "accounts/audit.h"
 #include "accounts/creator_settings.h"
+#include "accounts/export.h"
 #include "accounts/lockout_store.h"
 #include "accounts/privacy.h"
 #include "accounts/retention_parts.h"
@@ -193,6 +194,7 @@ void retention_due(struct call *c)
     if (now - ended_ms >= HOUR_MS || now < ended_ms) {
         e = retention_ended(c, now);
         if (!e) e = lockout_sweep(c, now);
+        export_sweep(c);
         ended_ms = now;
     }
     if (!e) e = retention_old(c, now - DAY_MS, &ids, &n);

@@ -6,11 +6,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "../store/folder.h"
 #undef fail
 #include "accounts/audit.h"
+#include "accounts/export.h"
 #include "accounts/privacy.h"
 #include "accounts/retention.h"
 #include "base/clock.h"
@@ -200,6 +205,23 @@ static void each_creator_has_its_turn_once_a_day(void **state)
     assert_int_equal(jobs[0].state, JOB_DONE);
 }
 
+static void exports_that_a_dead_process_left_go_after_hours(void **state)
+{
+    (void)state;
+    const char *tmp = arena_printf(&c.mem, "%s/tmp", dir), *old = arena_printf(&c.mem, "%s/exp_1", tmp), *fresh = arena_printf(&c.mem, "%s/exp_2", tmp);
+    const char *other = arena_printf(&c.mem, "%s/upload_1", tmp);
+    struct timespec long_ago[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+    mkdir(tmp, 0700);
+    assert_int_equal(mkdir(old, 0700) | mkdir(fresh, 0700) | mkdir(other, 0700), 0);
+    FILE *f = fopen(arena_printf(&c.mem, "%s/export", old), "we");
+    fclose(f);
+    assert_int_equal(utimensat(AT_FDCWD, old, long_ago, 0) | utimensat(AT_FDCWD, other, long_ago, 0), 0);
+    export_sweep(&c);
+    assert_int_not_equal(access(old, F_OK), 0);
+    assert_int_equal(access(fresh, F_OK), 0);
+    assert_int_equal(access(other, F_OK), 0);   /* not ours */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +231,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_visitor_nobody_has_seen_goes_with_everything, set_up, tear_down),
         cmocka_unit_test_setup_teardown(days_that_are_none_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_creator_has_its_turn_once_a_day, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(exports_that_a_dead_process_left_go_after_hours, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, open_settings, close_settings);
 }
