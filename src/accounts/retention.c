@@ -26,7 +26,8 @@
 #define FIT_EVERY_MS  600000LL
 #define RULES_MAX     32
 #define DAYS_MAX      36500
-#define VISITORS_MAX  500            /* of one run; the next day's takes the rest */
+#define VISITORS_MAX  500
+#define BATCHES_MAX   100            /* of one run; the next day's takes the rest */
 
 static int rules_all(const struct retention_rule *out[RULES_MAX])
 {
@@ -110,9 +111,26 @@ static enum err visitors(struct call *c, int64_t before_ms, bool dry, int64_t *r
 {
     const char **ids = NULL;
     int          n = 0;
-    enum err     e = retention_visitors(c, before_ms, VISITORS_MAX, &ids, &n);
-    for (int i = 0; !e && !dry && i < n; i++) e = person_forget(c, ids[i]);
-    if (!e) *rows_out = n;
+    int64_t      sum = 0;
+    enum err     e = OK;
+    struct call  one; /* memory of one at a time; the tenant is borrowed */
+    call_init(&one);
+    one.tenant = c->tenant;
+    one.stop = c->stop;
+    memcpy(one.creator_id, c->creator_id, sizeof one.creator_id);
+    for (int batch = 0; !e && batch < (dry ? 1 : BATCHES_MAX); batch++) {
+        e = retention_visitors(c, before_ms, dry ? VISITORS_MAX * BATCHES_MAX : VISITORS_MAX, &ids, &n);
+        for (int i = 0; !e && !dry && i < n; i++) {
+            e = person_forget(&one, ids[i]);
+            if (e) e = fail(c, e, "%s", one.err_text);
+            if (!e) e = call_check(c);
+            arena_reset(&one.mem);
+        }
+        sum += n;
+        if (n < VISITORS_MAX) break;
+    }
+    call_dispose(&one);
+    if (!e) *rows_out = sum;
     return e;
 }
 

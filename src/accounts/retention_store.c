@@ -9,6 +9,7 @@
 #include "store/store.h"
 
 #define LINKS_KEPT_MS (7 * 86400000LL)
+#define AT_ONCE_BYTES (256LL << 20)   /* writing a larger file anew every day is too much: rows are overwritten where they stood */
 
 extern const struct retention_rule accounts_retention_rules[];
 
@@ -79,9 +80,9 @@ static enum err rows_of(struct call *c, const struct retention_rule *const *rule
     if (!e && !dry) e = db_commit(c, &w);
     db_release(&w);
     if (e || dry || !sum) return e;
-    e = store_empty_log(c, db);
+    e = store_scrub_bytes(db) <= AT_ONCE_BYTES ? store_scrub(c, db, NULL) : store_empty_log(c, db);
     if (e != ERR_BUSY) return e;
-    call_forgive(c); /* the log is overwritten when it is used again */
+    call_forgive(c); /* the next run does it */
     return OK;
 }
 

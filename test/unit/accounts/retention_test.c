@@ -83,8 +83,8 @@ static void turn_at(const char *id, const char *user, int64_t at_ms)
     assert_ok(&c, db_write(&c, tenant_db(c.tenant), &w));
     assert_ok(&c, db_run(&c, w,
                          "INSERT INTO turn(id, conversation_id, user_id, coach_id, question, answer, covered, step, confidence, took_ms, created_ms, trace) "
-                         "VALUES (?s, 'c', ?s, 'k', 'q', 'a', 1, 's', 1, 1, ?i, '{}')",
-                         id, user, at_ms));
+                         "VALUES (?s, 'c', ?s, 'k', ?s, 'a', 1, 's', 1, 1, ?i, '{}')",
+                         id, user, arena_printf(&c.mem, "said-in-%s", id), at_ms));
     assert_ok(&c, db_commit(&c, &w));
 }
 
@@ -137,6 +137,22 @@ static void for_ever_is_for_ever(void **state)
     assert_int_equal(count("ann"), 1);
 }
 
+static bool in_files(const char *what)
+{
+    static const char *const files[] = { "creator.db", "creator.db-wal" };
+    static char              all[4 << 20];
+    bool                     found = false;
+    for (int i = 0; i < 2; i++) {
+        FILE *f = fopen(arena_printf(&c.mem, "%s/%s", tenant_dir(c.tenant), files[i]), "rbe");
+        if (!f) continue;
+        size_t n = fread(all, 1, sizeof all, f);
+        fclose(f);
+        assert_true(n < sizeof all);
+        found |= memmem(all, n, what, strlen(what)) != NULL;
+    }
+    return found;
+}
+
 static void the_house_of_fit_keeps_texts_for_an_hour(void **state) /* FIT-113 */
 {
     (void)state;
@@ -145,8 +161,11 @@ static void the_house_of_fit_keeps_texts_for_an_hour(void **state) /* FIT-113 */
     set_days("{\"turns_days\": 30}");
     turn_at("t1", "ann", now - 3700 * 1000);
     turn_at("t2", "ann", now - 3500 * 1000);
+    assert_true(in_files("said-in-t1"));
     assert_int_equal(removed(now, false, "turn"), 1);
     assert_int_equal(count("ann"), 1);
+    assert_false(in_files("said-in-t1"));
+    assert_true(in_files("said-in-t2"));
 }
 
 static void a_visitor_nobody_has_seen_goes_with_everything(void **state)
