@@ -1,8 +1,13 @@
 /* Credentials that are none: what people have sent to other servers and been let in with. Each is made from what the stranger could
  * have, but for those that show that a right signature alone is not enough: they are signed with the right key. */
 /* SPDX-License-Identifier: MIT */
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/param_build.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +15,7 @@
 #include <unistd.h>
 
 #include "accounts/accounts.h"
+#include "accounts/session.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "store/store.h"
@@ -130,6 +136,99 @@ static void spoilt(struct call *c, struct tenants_plan *p, const char *token)
     add(c, p, "another creator written in", arena_printf(&c->mem, "%.*s.%s%s", (int)(dot - token), token, encode(c, raw, got), end));
 }
 
+/* ---- the server's own keys, as far as anybody can see them ---- */
+
+/* The public key as PEM text in c->mem, NULL when the set holds none that is understood; and its kid. */
+static const char *public_pem(struct call *c, struct tenants_plan *p, const char **kid)
+{
+    struct tenants_reply r;
+    struct tenants_ask   a = { .method = "GET", .path = "/.well-known/jwks.json" };
+    const char          *out = NULL;
+    if (tenants_ask(c, &p->client, &a, &r)) {
+        call_forgive(c);
+        return NULL;
+    }
+    json_t       *set = json_loadb(r.body, r.len, 0, NULL);
+    const json_t *key = json_array_get(json_object_get(set, "keys"), 0);
+    const char   *n = json_get_text(key, "n", ""), *e = json_get_text(key, "e", "");
+    unsigned char raw_n[1024], raw_e[16];
+    size_t        len_n = 0, len_e = 0;
+    *kid = arena_strdup(&c->mem, json_get_text(key, "kid", ""));
+    bool read = *n && !sodium_base642bin(raw_n, sizeof raw_n, n, strlen(n), NULL, &len_n, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING)
+             && !sodium_base642bin(raw_e, sizeof raw_e, e, strlen(e), NULL, &len_e, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    json_decref(set);
+    if (!read) return NULL;
+    BIGNUM         *bn_n = BN_bin2bn(raw_n, (int)len_n, NULL), *bn_e = BN_bin2bn(raw_e, (int)len_e, NULL);
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    OSSL_PARAM     *params = NULL;
+    EVP_PKEY_CTX   *make = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    EVP_PKEY       *pkey = NULL;
+    BIO            *bio = BIO_new(BIO_s_mem());
+    char           *text = NULL;
+    if (bn_n && bn_e && build && make && bio && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, bn_n) && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, bn_e)
+        && (params = OSSL_PARAM_BLD_to_param(build)) && EVP_PKEY_fromdata_init(make) > 0 && EVP_PKEY_fromdata(make, &pkey, EVP_PKEY_PUBLIC_KEY, params) > 0
+        && PEM_write_bio_PUBKEY(bio, pkey)) {
+        long len = BIO_get_mem_data(bio, &text);
+        out = arena_strndup(&c->mem, text, (size_t)len);
+    }
+    BIO_free(bio);
+    EVP_PKEY_free(pkey);
+    EVP_PKEY_CTX_free(make);
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(build);
+    BN_free(bn_n);
+    BN_free(bn_e);
+    return out;
+}
+
+/* RS256 by a key of our own under the server's kid: another issuer that calls itself this one. */
+static const char *signed_by_another(struct call *c, const char *kid, const char *claims)
+{
+    EVP_PKEY   *pkey = EVP_RSA_gen(2048);
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    const char *head = arena_printf(&c->mem, "{\"alg\":\"RS256\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", kid), *out = NULL;
+    const char *text = arena_printf(&c->mem, "%s.%s", encode(c, head, strlen(head)), encode(c, claims, strlen(claims)));
+    unsigned char sig[512];
+    size_t        n = sizeof sig;
+    if (pkey && md && EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, pkey) > 0 && EVP_DigestSign(md, sig, &n, (const unsigned char *)text, strlen(text)) > 0)
+        out = arena_printf(&c->mem, "%s.%s", text, encode(c, sig, n));
+    EVP_MD_CTX_free(md);
+    EVP_PKEY_free(pkey);
+    return out;
+}
+
+static void of_other_keys(struct call *c, struct tenants_plan *p, const char *claims)
+{
+    const char *kid = NULL, *pem = public_pem(c, p, &kid);
+    if (!pem) return;
+    size_t      n = strlen(pem);
+    const char *head = arena_printf(&c->mem, "{\"alg\":\"HS256\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", kid), *other = signed_by_another(c, kid, claims);
+    add(c, p, "HS256 over the public key", signed_with(c, EVP_sha256(), pem, n, head, claims));
+    add(c, p, "HS256 over the public key without its last line's end", signed_with(c, EVP_sha256(), pem, n - 1, head, claims));
+    if (other) add(c, p, "the right kid, another's key", other);
+}
+
+/* Sign-ins of the stranger's own: what is good for one thing is good for nothing else, and what has ended has ended. */
+static enum err of_sessions(struct call *c, struct tenants_plan *p)
+{
+    const struct session_who who = { .kind = "user", .creator_id = p->cases[0].own->creator, .user_id = p->cases[0].own->user, .role = "user" };
+    struct session_tokens    open, ended;
+    enum err                 e = session_begin(c, &who, &open);
+    if (!e) e = session_begin(c, &who, &ended);
+    if (!e) e = session_end(c, ended.session_id, "revoked");
+    if (e) return e;
+    add(c, p, "a refresh token as access", open.refresh);
+    add(c, p, "an ended session", ended.access);
+    add(c, p, "an ended session's refresh token", ended.refresh);
+    const char *dot = strchr(open.access, '.');
+    for (int i = 0; dot && i < 2; i++) {
+        const char *head = i ? "{\"alg\":\"PS256\",\"typ\":\"at+jwt\"}" : "{\"alg\":\"RS384\",\"typ\":\"at+jwt\"}";
+        add(c, p, i ? "a good signature called PS256" : "a good signature called RS384", arena_printf(&c->mem, "%s%s", encode(c, head, strlen(head)), dot));
+    }
+    spoilt(c, p, open.access);
+    return OK;
+}
+
 enum err tenants_forge(struct call *c, struct tenants_plan *p)
 {
     int64_t     now = clock_unix_ms() / 1000;
@@ -147,9 +246,6 @@ enum err tenants_forge(struct call *c, struct tenants_plan *p)
     add(c, p, "oversize", big);
     without_key(c, p, claims);
     with_key(c, p, now);
-    for (int i = 0; i < p->cases[0].count && i < 1; i++) {
-        const char *line = p->cases[0].callers[i].headers, *blank = strrchr(line, ' ');
-        if (blank) spoilt(c, p, arena_strndup(&c->mem, blank + 1, strcspn(blank + 1, "\r\n")));
-    }
-    return OK;
+    of_other_keys(c, p, claims);
+    return of_sessions(c, p);
 }
