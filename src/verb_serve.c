@@ -25,6 +25,7 @@
 #include "encoder/encoder.h"
 #include "encoder/reranker.h"
 #include "http/http.h"
+#include "http/idempotency.h"
 #include "knowledge/knowledge.h"
 #include "models/models.h"
 #include "store/jobs.h"
@@ -137,6 +138,7 @@ static void *janitor_run(void *arg)
         struct call c;
         call_init(&c);
         session_sweep(&c);
+        idempotency_sweep(&c);
         retention_due(&c);
         call_dispose(&c);
         malloc_trim(0);

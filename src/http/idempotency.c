@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "http/exchange.h"
 #include "http/idempotency_store.h"
@@ -20,6 +21,7 @@
 #include "store/store.h"
 
 #define KEY_MAX 128
+#define SWEEP_MS (3600 * 1000)
 #define CALLER_BYTES (2 * LIMIT_ID_BYTES + 256)
 
 struct idempotent {              /* a request that runs under a key; in the call's arena */
@@ -218,4 +220,15 @@ void idempotency_end(struct exchange *x)
     sodium_memzero(i->seal, sizeof i->seal);
     if (c.tenant) tenant_release(&c);
     call_dispose(&c);
+}
+
+void idempotency_sweep(struct call *c)
+{
+    static int64_t next_ms;
+    int64_t now = clock_mono_ms();
+    if (now < next_ms) return;
+    next_ms = now + SWEEP_MS;
+    if (!idempotency_drop_old(c)) return;
+    log_warn(c, "old replies could not be removed", "error", c->err_text, NULL);
+    call_forgive(c);
 }

@@ -15,4 +15,6 @@ struct exchange;
 MUST_CHECK enum err idempotency_begin(struct exchange *x, bool *replayed_out);
 /* After the reply was made, before it is sent. */
 void idempotency_end(struct exchange *x);
+/* What is over in accounts.db, once an hour, for the janitor; a creator's own goes with its next one or by retention. */
+void idempotency_sweep(struct call *c);
 #endif

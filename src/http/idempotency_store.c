@@ -48,6 +48,16 @@ enum err idempotency_take(struct call *c, const char *id, const char *fingerprin
     return OK;
 }
 
+enum err idempotency_drop_old(struct call *c)
+{
+    struct conn *w = NULL;
+    enum err     e = db_write(c, db_of(c), &w);
+    if (!e) e = db_run(c, w, "DELETE FROM idempotency WHERE expires_ms <= ?i", clock_unix_ms());
+    if (!e) e = db_commit(c, &w);
+    db_release(&w);
+    return e;
+}
+
 enum err idempotency_keep(struct call *c, const char *id, const char *kept, int status, const void *sealed, size_t n)
 {
     struct conn *w = NULL;

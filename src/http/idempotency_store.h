@@ -21,5 +21,6 @@ MUST_CHECK enum err idempotency_take(struct call *c, const char *id, const char 
                                      struct idempotency_row *out);
 /* The reply of a running row; a row that is gone (its person was erased) stays gone. */
 MUST_CHECK enum err idempotency_keep(struct call *c, const char *id, const char *kept, int status, const void *sealed, size_t n);
+MUST_CHECK enum err idempotency_drop_old(struct call *c);
 MUST_CHECK enum err idempotency_forget(struct call *c, const char *id);
 #endif
