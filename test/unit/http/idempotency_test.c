@@ -283,6 +283,33 @@ static void a_secret_in_a_kept_reply_is_not_in_the_file(void **state)
     assert_true(found > 0);
 }
 
+static void whoever_has_no_creator_has_rows_beside_the_accounts(void **state)
+{
+    (void)state;
+    struct call            c;
+    struct idempotency_row row;
+    struct conn           *w = NULL;
+    bool                   found;
+    call_init(&c);
+    snprintf(c.account_id, sizeof c.account_id, "acc_1");
+    assert_int_equal(idempotency_take(&c, "id", "what", "", &found, &row), OK);
+    assert_false(found);
+    assert_int_equal(idempotency_keep(&c, "id", "large", 201, NULL, 0), OK);
+    assert_int_equal(idempotency_take(&c, "id", "what", "", &found, &row), OK);
+    assert_true(found);
+    assert_string_equal(row.kept, "large");
+    assert_int_equal(row.status, 201);
+    assert_int_equal(idempotency_forget(&c, "id"), OK);   /* only one that runs is forgotten */
+    assert_int_equal(db_write(&c, store_accounts(), &w), OK);
+    assert_int_equal(db_run(&c, w, "UPDATE idempotency SET expires_ms = 1"), OK);
+    assert_int_equal(db_changes(w), 1);
+    assert_int_equal(db_commit(&c, &w), OK);
+    assert_int_equal(idempotency_drop_old(&c), OK);
+    assert_int_equal(idempotency_take(&c, "id", "what", "", &found, &row), OK);
+    assert_false(found);
+    call_dispose(&c);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -313,6 +340,7 @@ int main(void)
         cmocka_unit_test(a_key_is_printable_and_short),
         cmocka_unit_test(uploads_are_the_same_by_their_bytes),
         cmocka_unit_test(a_request_whose_server_died_is_not_run_again_for_a_day),
+        cmocka_unit_test(whoever_has_no_creator_has_rows_beside_the_accounts),
         cmocka_unit_test(a_secret_in_a_kept_reply_is_not_in_the_file),
     };
     return cmocka_run_group_tests(tests, begin, end);
