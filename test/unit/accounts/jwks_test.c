@@ -123,7 +123,7 @@ static void unknown_keys_do_not_make_us_ask_again_and_again(void **s)
 {
     (void)s;
     for (int i = 0; i < 50; i++) {
-        char kid[16];
+        char kid[32];
         snprintf(kid, sizeof kid, "made-up-%d", i);
         assert_int_equal(ask(kid), ERR_UNAUTHENTICATED);
     }
