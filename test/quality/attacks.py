@@ -108,16 +108,24 @@ def texts(schema, at=()):
         yield from texts(schema["items"], at + (0,))
 
 
-def plain(schema):
+# What the handlers take where the schema says only "text", so that the text beside it is looked at.
+LIKELY = {"email": "quiet@example.org", "password": PASSWORD, "current_password": PASSWORD, "role": "analyst", "scopes": "ask", "permissions": "ask",
+          "model": "attack-a", "purpose": "sign_in", "language": "en", "code": "000000", "totp": "000000", "user_id": "quiet", "confirm": "no",
+          "creator_id": "attack-a", "as_of": "2026-01-01T00:00:00Z", "content_type": "document", "url": "https://example.org/"}
+
+
+def plain(schema, named=""):
     """The least that a schema takes."""
+    if named in LIKELY and "enum" not in schema and "string" in (schema.get("type") or ""):
+        return LIKELY[named]
     if "enum" in schema:
         return schema["enum"][0]
     kind = schema.get("type")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
-        return {n: plain(schema["properties"][n]) for n in schema.get("required", []) if n in schema.get("properties", {})}
+        return {n: plain(schema["properties"][n], n) for n in schema.get("required", []) if n in schema.get("properties", {})}
     if kind == "array":
-        return [plain(schema.get("items", {}))]
+        return [plain(schema.get("items", {}), named)]
     if kind in ("integer", "number"):
         return schema.get("minimum", 1)
     return False if kind == "boolean" else "quiet" * max(1, schema.get("minLength", 0) // 5 + 1)
@@ -128,7 +136,7 @@ def put(schema, body, at, value):
     for i, name in enumerate(at):
         inner = inner["items"] if name == 0 else inner["properties"][name]
         last = i == len(at) - 1
-        new = value if last else plain(inner)
+        new = value if last else plain(inner, str(name))
         if name == 0:
             here[:] = [new] if last or not here else here
             here = here[0]
@@ -182,6 +190,29 @@ def injections(server, owner):
             asked += 1
     if re.search("^" + LOG_LINE, server.tail(0), re.M):
         fail("a line of the log was written by a request")
+    return asked
+
+
+def forms(server, owner):
+    """Names of files, of fields and of types that mean something elsewhere."""
+    client, asked = Client(server, owner), 0
+    for text in STRINGS:
+        safe = text.replace("\r", "").replace("\n", "")
+        quoted = safe.replace("\\", "\\\\").replace('"', '\\"')
+        for field, name in (("title", "a.txt"), ("metadata", "a.txt"), ("replace", "a.txt"), ("user_id", "a.txt"), ("content_type", "a.txt"), ("", quoted), (quoted, "a.txt")):
+            part = ('--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (field, safe)) if field else ""
+            body = part + '--b\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\nContent-Type: text/plain\r\n\r\nQuiet %d.\r\n--b--\r\n' % (name, asked)
+            status, headers, text_out = client.ask("POST", "/api/v1/hub/documents", raw=body.encode("utf-8", "surrogatepass"),
+                                                   headers={"Content-Type": "multipart/form-data; boundary=b"})
+            look(server, "POST", "form " + field[:20], status, headers, text_out)
+            asked += 1
+            for d in json.loads(text_out).get("documents", []) if status == 202 else []:
+                if "/" in d["filename"] or "\\" in d["filename"]:
+                    fail("a file's name has a path in it: %r" % d["filename"])
+    for root, _, files in os.walk(server.dir):
+        for f in files:
+            if "passwd" in f or "alert" in f or "DROP" in f:
+                fail("a file was called what the client called it: %s/%s" % (root, f))
     return asked
 
 
@@ -421,6 +452,7 @@ def main():
         erase_while_writing(server, owner)
         said("erasing while writing")
         said("%d requests of %d clients at once" % (crowd(server), CLIENTS))
+        said("%d forms" % forms(server, owner))
         said("%d injections" % injections(server, owner))
     except Failed as why:
         fail(str(why))
