@@ -162,6 +162,12 @@ enum err api_key_end(struct call *c, const char *id, const char *why)
                          "SELECT k.id FROM api_key k JOIN made m ON k.created_by = m.id WHERE k.creator_id = ?s) "
                          "UPDATE api_key SET ended_ms = ?i, ended_why = ?s WHERE ended_ms IS NULL AND id IN (SELECT id FROM made)",
                    c->creator_id, id, c->creator_id, clock_unix_ms(), why);
+    /* So is a user's sign-in, which renews itself: of this key, of those it made, and of those it came after. */
+    if (!e)
+        e = db_run(c, w, "WITH RECURSIVE made(id) AS (SELECT id FROM api_key WHERE creator_id = ?s AND id = ?s UNION "
+                         "SELECT k.id FROM api_key k JOIN made m ON (k.created_by = m.id OR k.replaced_by = m.id) WHERE k.creator_id = ?s) "
+                         "UPDATE session SET ended_ms = ?i, ended_why = 'key ended' WHERE ended_ms IS NULL AND key_id IN "
+                         "(SELECT id FROM made)", c->creator_id, id, c->creator_id, clock_unix_ms());
     /* An invitation is a door as well: who made it through a stolen key must not come in by it afterwards. */
     if (!e)
         e = db_run(c, w, "WITH RECURSIVE made(id) AS (SELECT id FROM api_key WHERE creator_id = ?s AND id = ?s UNION "

@@ -195,6 +195,16 @@ enum err member_delete(struct call *c, const char *account_id, const char *was, 
     if (!e && !done && end_keys)
         e = db_run(c, w, "WITH RECURSIVE made(id) AS (SELECT id FROM api_key WHERE creator_id = ?s AND created_by = ?s UNION "
                          "SELECT k.id FROM api_key k JOIN made m ON k.created_by = m.id WHERE k.creator_id = ?s) "
+                         "DELETE FROM mail_link WHERE purpose = 'invite' AND creator_id = ?s AND used_ms IS NULL AND created_by IN "
+                         "(SELECT id FROM made)", c->creator_id, account_id, c->creator_id, c->creator_id);
+    if (!e && !done && end_keys)
+        e = db_run(c, w, "WITH RECURSIVE made(id) AS (SELECT id FROM api_key WHERE creator_id = ?s AND created_by = ?s UNION "
+                         "SELECT k.id FROM api_key k JOIN made m ON k.created_by = m.id WHERE k.creator_id = ?s) "
+                         "UPDATE session SET ended_ms = ?i, ended_why = 'key ended' WHERE ended_ms IS NULL AND key_id IN (SELECT id FROM made)",
+                   c->creator_id, account_id, c->creator_id, clock_unix_ms());
+    if (!e && !done && end_keys)
+        e = db_run(c, w, "WITH RECURSIVE made(id) AS (SELECT id FROM api_key WHERE creator_id = ?s AND created_by = ?s UNION "
+                         "SELECT k.id FROM api_key k JOIN made m ON k.created_by = m.id WHERE k.creator_id = ?s) "
                          "UPDATE api_key SET ended_ms = ?i, ended_why = 'revoked' WHERE ended_ms IS NULL AND id IN (SELECT id FROM made)",
                    c->creator_id, account_id, c->creator_id, clock_unix_ms());
     if (!e && !done) e = db_commit(c, &w);

@@ -34,7 +34,13 @@ enum err proof_email(struct call *c, const char *account_id, bool take_over, boo
     if (!e && first && take_over) {
         e = db_run(c, w, "UPDATE account SET password_hash = NULL, password_ms = NULL WHERE id = ?s", account_id);
         if (!e) e = db_run(c, w, "DELETE FROM account_issuer WHERE account_id = ?s", account_id);
-        if (!e) e = db_run(c, w, "DELETE FROM mail_link WHERE created_by = ?s AND used_ms IS NULL", account_id);
+        if (!e)
+            e = db_run(c, w, "WITH RECURSIVE made(id) AS (SELECT ?s UNION SELECT k.id FROM api_key k JOIN made m ON k.created_by = m.id) "
+                             "DELETE FROM mail_link WHERE used_ms IS NULL AND created_by IN (SELECT id FROM made)", account_id);
+        if (!e)
+            e = db_run(c, w, "WITH RECURSIVE made(id) AS (SELECT ?s UNION SELECT k.id FROM api_key k JOIN made m ON k.created_by = m.id) "
+                             "UPDATE session SET ended_ms = ?i, ended_why = 'key ended' WHERE ended_ms IS NULL AND key_id IN (SELECT id FROM made)",
+                       account_id, now);
         if (!e)
             e = db_run(c, w, "WITH RECURSIVE made(id) AS (SELECT id FROM api_key WHERE created_by = ?s UNION SELECT k.id FROM api_key k "
                              "JOIN made m ON k.created_by = m.id) UPDATE api_key SET ended_ms = ?i, ended_why = 'revoked' "

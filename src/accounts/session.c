@@ -64,6 +64,7 @@ enum err session_begin(struct call *c, const struct session_who *who, struct ses
     s.id = arena_strdup(&c->mem, id_new("ses", id));
     s.address = agent_network(c, c->remote);
     s.agent = agent_kind(c, who->agent);
+    s.key_id = !strcmp(who->kind, "user") ? c->key_id : NULL;
     enum err e = sign_pair(c, &s, now, access_s, &t, hash);
     s.refresh_hash = hash;
     if (!e) e = session_store_add(c, &s);

@@ -63,9 +63,9 @@ enum err session_store_add(struct call *c, const struct session_row *s)
     if (!e)
         e = db_run(c, w,
                    "INSERT INTO session(id, kind, creator_id, account_id, user_id, role, refresh_number, refresh_hash, address, agent,"
-                   " created_ms, used_ms, expires_ms) VALUES (?s, ?s, ?s, ?s, ?s, ?s, ?i, ?s, ?s, ?s, ?i, ?i, ?i)",
+                   " key_id, created_ms, used_ms, expires_ms) VALUES (?s, ?s, ?s, ?s, ?s, ?s, ?i, ?s, ?s, ?s, ?s, ?i, ?i, ?i)",
                    s->id, s->kind, or_null(s->creator_id), or_null(s->account_id), or_null(s->user_id), s->role, s->refresh_number,
-                   s->refresh_hash, s->address, s->agent, s->created_ms, s->created_ms, s->expires_ms);
+                   s->refresh_hash, s->address, s->agent, or_null(s->key_id), s->created_ms, s->created_ms, s->expires_ms);
     if (!e) e = crowd_out(c, w, s, s->created_ms, &seq);
     if (!e) e = db_commit(c, &w);
     db_release(&w);

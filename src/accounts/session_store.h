@@ -8,6 +8,7 @@
 struct session_row {
     const char *id, *kind, *creator_id, *account_id, *user_id, *role;   /* "" for NULL */
     const char *refresh_hash, *address, *agent;
+    const char *key_id;          /* of the API key that signed a user in; NULL or "": none */
     int64_t     refresh_number, created_ms, expires_ms;
     bool        ended;
 };

@@ -289,6 +289,45 @@ def leaving_a_creator(w):
     expect(not w.found("quetzal question"), "left: %s", w.found("quetzal question"))
 
 
+def after_a_stolen_key(w):
+    """What was begun with a key ends when it is revoked: users it signed in, invitations; renewing it ends nobody's sign-in."""
+    owner = w.register("stolen@x.example", creator_id="stolen")["access_token"]
+    role = {"permissions": ["documents:read"]}
+    expect(w.call("PUT", "roles/reader", role, owner).status == 201, "a role")
+
+    def key(name, token=owner):
+        return w.post("keys", {"name": name, "scopes": ["users:write", "members:write", "keys:write", "documents:read"]}, token).data
+
+    def user(name, token):
+        r = w.post("users/%s/token" % name, {}, token)
+        expect(r.status == 201, "%d %s", r.status, r.body)
+        return r.data
+
+    first, other = key("first"), key("other")
+    child = key("child", first["key"])
+    mine, theirs, childs = user("u1", first["key"]), user("u2", other["key"]), user("u3", child["key"])
+    second = w.post("keys/%s/rotate" % first["id"], {}, owner).data
+    expect(w.get("turns", mine["access_token"]).status == 200, "after a renewal")
+    mine = w.post("auth/refresh", {"refresh_token": mine["refresh_token"]}).data
+    more = user("u4", second["key"])
+    expect(w.call("DELETE", "keys/" + second["id"], None, owner).status == 204, "revoking")
+    for name, t in (("the key's user", mine), ("its successor's", more)):
+        expect(w.get("turns", t["access_token"]).status == 401, name)
+        expect(w.post("auth/refresh", {"refresh_token": t["refresh_token"]}).status == 401, "%s refresh", name)
+    expect(w.get("turns", theirs["access_token"]).status == 200, "another key's user")
+    # A member goes, with the keys they made.
+    link = w.post("members", {"email": "gone@x.example", "role": "admin"}, owner).data["link"].split("link=")[1]
+    admin = w.post("auth/link/redeem", {"token": link, "password": PASSWORD, "full_name": "Gone"}).data
+    theirs_key = key("admin's", admin["access_token"])
+    sneaky = user("u5", theirs_key["key"])
+    invitation = w.post("members", {"email": "back@x.example", "role": "reader"}, theirs_key["key"]).data["link"].split("link=")[1]
+    expect(w.call("DELETE", "members/%s?keys=end" % admin["account"]["id"], None, owner).status == 204, "removing")
+    expect(w.get("turns", sneaky["access_token"]).status == 401, "a user of theirs")
+    expect(w.post("auth/refresh", {"refresh_token": sneaky["refresh_token"]}).status == 401, "and their refresh token")
+    r = w.post("auth/link/redeem", {"token": invitation, "password": PASSWORD, "full_name": "Back"})
+    expect(r.status == 401, "an invitation of theirs: %d", r.status)
+
+
 def one_header(w):
     """A token that is known is no API key because of that."""
     token = w.register("header@x.example")["access_token"]
@@ -354,7 +393,7 @@ def names_of_issuers(binary):
     expect(not wrong, "%s", wrong)
 
 
-PLAIN = (guessing_codes, setting_up_without_a_code, asked_by_a_member, only_asking, names_of_the_gone, owners_leaving, speaking_for_members, leaving_a_creator, one_header)
+PLAIN = (guessing_codes, setting_up_without_a_code, asked_by_a_member, only_asking, names_of_the_gone, owners_leaving, speaking_for_members, leaving_a_creator, after_a_stolen_key, one_header)
 MAILED = (prepared_accounts, links_before_a_new_password)
 ALONE = (names_of_issuers, hidden_addresses)
 
