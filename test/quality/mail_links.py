@@ -340,7 +340,7 @@ def bad_days(binary):
             begun = time.time()
             for _ in range(20):
                 assert w.ask("ann@example.org", "sign_in")[0] == 202
-            assert time.time() - begun < 2
+            assert time.time() - begun < 5
             time.sleep(0.5)
         finally:
             begun = time.time()
