@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "http/exchange.h"
 #include "http/multipart.h"
+#include "store/erased.h"
 #include "store/store.h"
 
 bool guard_body_expected(const struct exchange *x)
@@ -240,6 +241,15 @@ enum err guard_body(struct exchange *x)
     return e;
 }
 
+/* A token that names no creator was looked at before its house was known: who was erased there is refused here. */
+static enum err not_erased_here(struct exchange *x)
+{
+    struct call *c = &x->req.call;
+    bool         erased = false;
+    enum err     e = c->user_id[0] && is_given(x) ? erased_is(c, c->creator_id, c->user_id, &erased) : OK;
+    return !e && erased ? bad_credential(x, fail(c, ERR_UNAUTHENTICATED, "the token is not valid")) : e;
+}
+
 enum err guard_tenant(struct exchange *x)
 {
     struct call *c = &x->req.call;
@@ -257,7 +267,7 @@ enum err guard_tenant(struct exchange *x)
     }
     if (row->house) {
         enum err e = tenant_open(c, row->house);
-        if (e != ERR_NOT_FOUND) return e;
+        if (e != ERR_NOT_FOUND) return e ? e : not_erased_here(x);
         call_forgive(c);
         bool created;
         e = tenant_create(c, row->house, row->house, &created);
