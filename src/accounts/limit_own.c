@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "store/store.h"
 
-enum { SETS = 1024, WAYS = 4, LOCKS = 16, FRESH_MS = 5000 };
+enum { SETS = 1024, WAYS = 4, LOCKS = 16, FRESH_MS = 5000, SERVICE_LEAST = 60, SERVICE_WINDOW_S = 3600 };
 
 static struct place {
     char             creator_id[LIMIT_ID_BYTES + 1];
@@ -101,6 +101,9 @@ enum err limit_own_set(struct call *c, const struct limit_own *own, int n)
         else if (!r->overridable) e = fail_field(c, field, "%s is the instance's to set", own[i].policy);
         else if (own[i].limit < 1 || own[i].limit > r->most) e = fail_field(c, field, "%s may be 1 to %lld requests", own[i].policy, (long long)r->most);
         else if (own[i].window_s < 1 || own[i].window_s > 86400) e = fail_field(c, field, "%s: a window has 1 to 86400 seconds", own[i].policy);
+        /* Those who could change it back are counted by it. */
+        else if (!strcmp(own[i].policy, "service") && (own[i].limit < SERVICE_LEAST || own[i].window_s > SERVICE_WINDOW_S) && own[i].limit < r->most)
+            e = fail_field(c, field, "%s counts members too: at least %d requests, in at most %d seconds", own[i].policy, SERVICE_LEAST, SERVICE_WINDOW_S);
     }
     if (!e) e = limit_own_save(c, own, n);
     if (e) return e;
