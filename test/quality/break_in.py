@@ -377,6 +377,41 @@ def hidden_addresses(binary):
     expect(not wrong, "%s", wrong)
 
 
+def locked_out_by_limits(w):
+    """Nobody with limits:write can shut the owner out of the creator by a limit."""
+    owner = w.register("limits@x.example", creator_id="limits")["access_token"]
+    for bad in ({"limit": 1, "window_s": 86400}, {"limit": 1}, {"limit": 600, "window_s": 86400}):
+        r = w.call("PUT", "limits", {"policies": {"service": bad}}, owner)
+        expect(r.status == 422, "%s: %d %s", bad, r.status, r.body)
+    r = w.call("PUT", "limits", {"policies": {"service": {"limit": 60, "window_s": 60}, "user": {"limit": 1, "window_s": 86400}}}, owner)
+    expect(r.status == 200 and w.get("keys", owner).status == 200, "%d %s", r.status, r.body)
+
+
+def erased_from_outside(binary):
+    """A backend's own token, which names no creator, is refused once its user was erased in the house (FIT-115)."""
+    secret = "an outside backend's secret, long enough"
+
+    def part(raw):
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+    head = part(b'{"alg":"HS256","typ":"JWT"}') + "." + part(json.dumps({"sub": "u9", "exp": int(time.time()) + 3600}).encode())
+    token = head + "." + part(hmac.new(secret.encode(), head.encode(), hashlib.sha256).digest())
+    w = World(binary, FIT_JWT_SECRET_KEY=secret)
+    try:
+        expect(w.get("ai/privacy/export", token).status == 200, "before")
+        expect(w.post("embeddings/generate", {"text": "kiwi", "user_id": "u9", "content_type": "workout"}, token).status == 200, "storing")
+        for house in ("rag", "fit"):
+            r = w.call("DELETE", "users/u9", None, w.token("--creator", house))
+            expect(r.status == 200, "erasing in %s: %d %s", house, r.status, r.body)
+        r = w.get("ai/privacy/export", token)
+        expect(r.status == 401 and r.data["error"] == "Invalid token", "fit: %d %s", r.status, r.body)
+        expect(w.post("rag/query", {"query": "x", "user_id": "u9"}, token).status == 401, "rag")
+        expect(w.post("embeddings/generate", {"text": "kiwi", "user_id": "u9", "content_type": "workout"}, token).status == 401, "storing")
+    finally:
+        wrong = w.server.stop()
+    expect(not wrong, "%s", wrong)
+
+
 def names_of_issuers(binary):
     """The creator that an outside issuer's people belong to is not for strangers to make."""
     issuers = json.dumps([{"issuer": "https://id.example.org", "algorithm": "RS256", "jwks_url": "https://id.example.org/keys", "audience": "chiron",
@@ -393,9 +428,10 @@ def names_of_issuers(binary):
     expect(not wrong, "%s", wrong)
 
 
-PLAIN = (guessing_codes, setting_up_without_a_code, asked_by_a_member, only_asking, names_of_the_gone, owners_leaving, speaking_for_members, leaving_a_creator, after_a_stolen_key, one_header)
+PLAIN = (guessing_codes, setting_up_without_a_code, asked_by_a_member, only_asking, names_of_the_gone, owners_leaving, speaking_for_members, leaving_a_creator, after_a_stolen_key, one_header,
+         locked_out_by_limits)
 MAILED = (prepared_accounts, links_before_a_new_password)
-ALONE = (names_of_issuers, hidden_addresses)
+ALONE = (names_of_issuers, hidden_addresses, erased_from_outside)
 
 
 def main():
