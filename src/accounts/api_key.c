@@ -137,8 +137,7 @@ enum err api_key_rotate(struct call *c, const char *id, int grace_hours, struct 
     if (old.expires_ms) k.expires_ms = k.created_ms + (old.expires_ms - old.created_ms);
     if (!e) e = maker(c, &k);
     if (e) return e;
-    /* A key that renews itself stays the child of its own maker. */
-    if (!strcmp(c->key_id, old.id)) k.created_by = old.created_by;
+    /* A key that renews itself is the maker of the new one: who stole it must not have one that outlives its revocation. */
     const char *secret = secret_make(c, &k);
     e = api_key_replace(c, old.id, k.created_ms + grace_hours * HOUR_MS, &k, &replaced);
     if (!e && !replaced) e = fail(c, ERR_CONFLICT, "this key has ended or was replaced meanwhile");

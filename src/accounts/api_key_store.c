@@ -118,8 +118,10 @@ enum err api_key_insert(struct call *c, const struct api_key *k, bool *full_out)
     if (!e && !full) e = insert(c, w, k);
     if (!e && !full)
         e = db_run(c, w, "DELETE FROM api_key WHERE id IN (SELECT id FROM api_key WHERE creator_id = ?s AND (ended_ms IS NOT NULL OR "
-                         "expires_ms <= ?i) ORDER BY created_ms DESC, id DESC LIMIT 1000000 OFFSET ?i)",
-                   c->creator_id, k->created_ms, (int64_t)API_KEY_ENDED_MAX);
+                         "expires_ms <= ?i) ORDER BY created_ms DESC, id DESC LIMIT 1000000 OFFSET ?i) AND id NOT IN "
+                         /* The way from a maker's end to what it made. */
+                         "(SELECT created_by FROM api_key WHERE creator_id = ?s AND created_by IS NOT NULL AND ended_ms IS NULL)",
+                   c->creator_id, k->created_ms, (int64_t)API_KEY_ENDED_MAX, c->creator_id);
     if (!e && !full) e = db_commit(c, &w);
     db_release(&w);
     if (!e) *full_out = full;

@@ -315,6 +315,18 @@ def after_a_stolen_key(w):
         expect(w.get("turns", t["access_token"]).status == 401, name)
         expect(w.post("auth/refresh", {"refresh_token": t["refresh_token"]}).status == 401, "%s refresh", name)
     expect(w.get("turns", theirs["access_token"]).status == 200, "another key's user")
+    # It renews itself, at once or with grace: revoking what was stolen ends that too.
+    for grace in (0, 700):
+        stolen = key("renewing")
+        r = w.post("keys/%s/rotate" % stolen["id"], {"grace_hours": grace}, stolen["key"])
+        expect(r.status == 201 and w.get("hub/documents", r.data["key"]).status == 200, "renewing: %d %s", r.status, r.body)
+        again = w.post("keys/%s/rotate" % r.data["id"], {}, r.data["key"]).data
+        expect(w.call("DELETE", "keys/" + stolen["id"], None, owner).status == 204, "revoking")
+        expect(w.get("hub/documents", again["key"]).status == 401 and w.get("hub/documents", r.data["key"]).status == 401, "what it renewed itself to")
+    # The owner's renewal is the owner's: ending the old one early leaves it.
+    early = key("early")
+    later = w.post("keys/%s/rotate" % early["id"], {"grace_hours": 1}, owner).data
+    expect(w.call("DELETE", "keys/" + early["id"], None, owner).status == 204 and w.get("hub/documents", later["key"]).status == 200, "the owner's renewal")
     # A member goes, with the keys they made.
     link = w.post("members", {"email": "gone@x.example", "role": "admin"}, owner).data["link"].split("link=")[1]
     admin = w.post("auth/link/redeem", {"token": link, "password": PASSWORD, "full_name": "Gone"}).data

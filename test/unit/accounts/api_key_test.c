@@ -193,7 +193,7 @@ static void a_key_that_renews_itself_gains_no_time(void **s)
     child = make("child", RIGHT_ASK, 0);
     assert_ok(&c, api_key_rotate(&c, parent.id, 0, &next, &secret));
     assert_true(next.expires_ms <= parent.expires_ms);
-    assert_null(next.created_by);
+    assert_string_equal(next.created_by, parent.id);
     assert_string_equal(load(child.id).created_by, next.id);
     /* What is left of the first one makes no more. */
     assert_ok(&c, api_key_revoke(&c, next.id));
