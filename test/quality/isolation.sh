@@ -7,6 +7,8 @@ set -u
 binary=$1
 out=$(mktemp) || exit 1
 trap 'rm -f "$out"' EXIT
+# Half of what is asked is written down; in memory nobody waits for a disk.
+if [ -z "${TMPDIR:-}" ] && [ -w /dev/shm ]; then TMPDIR=/dev/shm; export TMPDIR; fi
 LLM_CHAIN=extractive "$binary" doctor --tenants >"$out"
 code=$?
 grep -E '^(LEAK|leak:)' "$out"
