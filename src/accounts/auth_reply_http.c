@@ -17,7 +17,7 @@ enum err auth_step_aside(struct req *r)
 {
     if (req_step_aside(r)) return OK;
     r->call.retry_after_s = 2;
-    return fail(&r->call, ERR_BUSY, "too many are signing in just now; try again in a moment");
+    return fail(&r->call, ERR_BUSY, "too much is being done just now; try again in a moment");
 }
 
 bool auth_wants_cookie(struct req *r)

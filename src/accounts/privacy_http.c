@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "accounts/audit.h"
+#include "accounts/auth_reply_http.h"
 #include "accounts/export.h"
 #include "accounts/privacy.h"
 #include "accounts/retention.h"
@@ -58,7 +59,9 @@ static enum err send_export(struct req *r, const struct person_who *p, bool json
     struct export_sum sum;
     const char       *path = NULL;
     char             *all = NULL;
-    enum err e = export_make(c, p, json ? EXPORT_JSON : EXPORT_ZIP, json ? LIMIT_REPLY_BYTES : HTTP_EXPORT_BYTES, &path, &sum);
+    /* Long, like everything here that walks a whole person: others are answered meanwhile. */
+    enum err e = auth_step_aside(r);
+    if (!e) e = export_make(c, p, json ? EXPORT_JSON : EXPORT_ZIP, json ? LIMIT_REPLY_BYTES : HTTP_EXPORT_BYTES, &path, &sum);
     if (!e && sum.bytes >= LIMIT_REPLY_BYTES) e = fail(c, ERR_TOO_LARGE, "the export has over %lld bytes", (long long)LIMIT_REPLY_BYTES);
     if (e == ERR_TOO_LARGE) snprintf(c->err_text + strlen(c->err_text), sizeof c->err_text - strlen(c->err_text), ": ask for it with `chiron privacy export`");
     if (!e) e = file_read(c, path, (size_t)sum.bytes, &all);
@@ -144,6 +147,7 @@ static enum err delete_own(struct req *r)
     struct call *c = &r->call;
     const char  *certificate = NULL;
     enum err     e = confirmed(r, "erase");
+    if (!e) e = auth_step_aside(r);
     if (!e && c->account_id[0]) {
         e = account_prove_erasure(c, json_get_text(r->json, "password", NULL));
         if (!e) e = account_erase(c, arena_strdup(&c->mem, c->account_id), &certificate);
@@ -160,6 +164,7 @@ static enum err delete_user(struct req *r)
     struct person_who p;
     const char       *certificate = NULL;
     enum err          e = other(r, &p);
+    if (!e) e = auth_step_aside(r);
     if (!e) e = person_erase(&r->call, p.user_id, &certificate);
     if (!e) put_certificate(r, certificate);
     return e;
@@ -170,6 +175,7 @@ static enum err delete_creator(struct req *r)
     struct call *c = &r->call;
     const char  *certificate = NULL, *creator = arena_strdup(&c->mem, c->creator_id);
     enum err     e = confirmed(r, creator);
+    if (!e) e = auth_step_aside(r);
     if (!e) e = account_prove_erasure(c, json_get_text(r->json, "password", NULL));
     if (!e) e = creator_erase(c, creator, &certificate);
     if (!e) put_certificate(r, certificate);
@@ -199,7 +205,8 @@ static enum err run_retention(struct req *r)
     int              n = 0;
     if (as_of && !dry) return fail_field(c, "as_of", "as_of is for a dry run only");
     if (as_of && !clock_read_iso(as_of, &now)) return fail_field(c, "as_of", "as_of is a time like 2027-01-31T08:00:00Z");
-    enum err e = retention_run(c, now, dry, &list, &n);
+    enum err e = auth_step_aside(r);
+    if (!e) e = retention_run(c, now, dry, &list, &n);
     if (e) return e;
     struct json_out *j = reply_json(r, 200);
     json_begin_object(j, NULL);
