@@ -28,7 +28,7 @@
 #include "store/jobs.h"
 #include "store/store.h"
 
-enum { BATCH = 32, ROUNDS_MAX = 1000, SLICE_MS = 1000, TOUCH_MS = 1000, NICE = 10, WATCH_SECONDS = 60, WATCH_SECONDS_MAX = 3600, CLOSE_EVERY = 32 };
+enum { BATCH = 32, ROUNDS_MAX = 1000, SLICE_MS = 1000, TOUCH_MS = 1000, NICE = 10, WATCH_SECONDS = 60, WATCH_SECONDS_MAX = 3600, CLOSE_EVERY = 32, CLOSE_IDLE_MS = 5000 };
 
 static atomic_int running;      /* jobs, here */
 static atomic_bool again;       /* something could not be queued or failed: look at all creators once more */
@@ -400,10 +400,10 @@ static void look_at_all(void)
         }
         tenant_release(&c);
         call_dispose(&c);
-        /* Having been looked at is no reason to stay open. */
-        if (i % CLOSE_EVERY == CLOSE_EVERY - 1) tenants_close_idle(0);
+        /* Having been looked at is no reason to stay open; having been asked is. */
+        if (i % CLOSE_EVERY == CLOSE_EVERY - 1) tenants_close_idle(CLOSE_IDLE_MS);
     }
-    if (n >= CLOSE_EVERY) tenants_close_idle(0);
+    if (n >= CLOSE_EVERY) tenants_close_idle(CLOSE_IDLE_MS);
     call_dispose(&all);
 }
 
