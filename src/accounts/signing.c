@@ -26,7 +26,7 @@
 #include "base/json.h"
 #include "base/log.h"
 
-enum { PEM_MAX = 16384, MODULUS_MAX = 1024, TRIES = 5 };
+enum { PEM_MAX = 16384, MODULUS_MAX = 1024, TRIES = 5, MEET_MS = 20 };
 #define SEAL_PURPOSE "chiron signing keys"
 
 struct key {
@@ -370,6 +370,25 @@ enum err signing_look(struct call *c, int64_t seq)
     }
     ring_set(keys, n, seq);
     return OK;
+}
+
+/* A process beside this one may have made the key a moment ago: its token must not wait for the next look. Strangers may name
+ * any kid, so there are not more than fifty such looks a second. */
+void signing_meet(struct call *c, const char *kid)
+{
+    static _Atomic int64_t looked_ms;
+    int64_t                now = clock_mono_ms(), before = atomic_load(&looked_ms);
+    struct key             keys[SIGNING_KEYS_MAX];
+    int                    n = 0, rows = 0;
+    if (signing_knows(kid) || (before && now - before < MEET_MS) || !atomic_compare_exchange_strong(&looked_ms, &before, now)) return;
+    if (read_keys(c, keys, &n, &rows)) {
+        log_warn(c, "the signing keys cannot be read", "error", c->err_text, NULL);
+        call_forgive(c);
+    } else if (signer_of(keys, n)) {
+        ring_set(keys, n, atomic_load(&ring.seq));
+    } else {
+        drop_keys(keys, n);
+    }
 }
 
 enum err signing_compact(struct call *c, const char *type, const char *payload, size_t n, const char **out)

@@ -28,6 +28,8 @@ MUST_CHECK enum err signing_compact(struct call *c, const char *type, const char
 /* Is t signed by our key of its kid? */
 bool signing_right(const struct token_text *t);
 bool signing_knows(const char *kid);
+/* Looks once more into the database when the kid is not known; quiet when that does not help. */
+void signing_meet(struct call *c, const char *kid);
 /* A new key signs from now on; the one before is retired. kid_out[SIGNING_KID_BYTES + 1]. ERR_CONFLICT: JWT_PRIVATE_KEY is set, or
  * SIGNING_KEYS_MAX are still needed. */
 MUST_CHECK enum err signing_rotate(struct call *c, char *kid_out);

@@ -133,7 +133,9 @@ static bool audience_right(const json_t *claims, const char *want)
 static enum err read_ours(struct call *c, const struct token_text *t, enum token_use use, int64_t now, struct token_facts *f)
 {
     const char *type = use == TOKEN_ACCESS ? "at+jwt" : "refresh+jwt";
-    if (t->algorithm != TOKEN_RS256 || strcmp(t->type, type) || !signing_right(t)) return token_refuse(c);
+    if (t->algorithm != TOKEN_RS256 || strcmp(t->type, type)) return token_refuse(c);
+    signing_meet(c, t->kid);
+    if (!signing_right(t)) return token_refuse(c);
     enum err e = times_check(c, t->claims, now, false, f);
     if (e) return e;
     const json_t *roles = json_object_get(t->claims, "roles"), *number = json_object_get(t->claims, "n");

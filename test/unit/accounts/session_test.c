@@ -6,11 +6,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "../store/folder.h"
 #include "accounts/access_change.h"
@@ -458,6 +460,39 @@ static void what_another_process_ends_is_refused_here_within_a_second_CRE_011(vo
     assert_true(!ended || refused - ended < 1000);
 }
 
+/* The child is another program of the same folder, such as the verb that makes tokens. */
+static void a_token_of_a_key_made_elsewhere_a_moment_ago_is_good_at_once(void **s)
+{
+    (void)s;
+    struct session_tokens t = user_session("ann");
+    int                   ends[2];
+    accounts_close();
+    store_close();
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (!pid) {
+        struct call k;
+        char        kid[SIGNING_KID_BYTES + 1];
+        const char *token = NULL;
+        call_init(&k);
+        bool bad = store_open(&k, dir) || accounts_open(&k) || signing_rotate(&k, kid) || token_make(&k, "one", "bob", "user", 1, &token);
+        _exit(bad || write(ends[1], token, strlen(token) + 1) < 0);
+    }
+    close(ends[1]);
+    assert_ok(&c, store_open(&c, dir));
+    assert_ok(&c, accounts_open(&c));
+    char          text[4096] = "";
+    struct pollfd wait = { .fd = ends[0], .events = POLLIN };
+    /* Asked all the while, so that the next look is a quarter of a second away when the token comes. */
+    for (int i = 0; i < 10000 && poll(&wait, 1, 1) == 0; i++) assert_ok(&c, present(t.access));
+    assert_true(read(ends[0], text, sizeof text) > 100);
+    assert_ok(&c, present(text));
+    close(ends[0]);
+    int status = 1;
+    waitpid(pid, &status, 0);
+    assert_int_equal(status, 0);
+}
+
 /* ---- keys (CRE-016) ---- */
 
 #define KEY_TEXT "chk_0123456789012345678901234567890123456789abc"
@@ -686,6 +721,7 @@ int main(void)
         T(sessions_that_ended_long_ago_are_removed),
         T(nobody_is_signed_in_at_more_places_than_the_limit),
         T(what_another_process_ends_is_refused_here_within_a_second_CRE_011),
+        T(a_token_of_a_key_made_elsewhere_a_moment_ago_is_good_at_once),
         T(a_key_opens_its_creator_with_its_scopes_in_either_header_CRE_016),
         T(a_key_ends_when_it_is_revoked_expires_or_its_grace_is_over_CRE_016),
         T(the_time_of_a_keys_last_use_is_written_later_CRE_016),

@@ -252,7 +252,7 @@ static void a_row_of_one_number_or_far_numbers_is_kept(void **state)
         float               wide[3 * WIDTH] __attribute__((aligned(64)));
         uint16_t            half[3 * WIDTH] __attribute__((aligned(64)));
         uint8_t             out[3 * 128] __attribute__((aligned(64)));
-        struct kernels_row  row[3];
+        struct kernels_row  row[3] = { 0 };
         for (int i = 0; i < 3 * WIDTH; i++) {
             wide[i] = i < WIDTH ? 0.5f : i < 2 * WIDTH ? (float)(i % 7) * 1000 : -4;
             uint32_t bits;
