@@ -28,6 +28,7 @@ VNNI = {"DNNL_MAX_CPU_ISA": "AVX512_CORE_VNNI", "ENCODER_KERNELS": "avx512"}
 
 sys.path[:0] = [HERE, os.path.join(HERE, "peers")]
 from ask import Peer  # noqa: E402
+import sign_ins  # noqa: E402
 
 
 class Run:
@@ -156,6 +157,8 @@ class Run:
         for r in range(self.rounds):
             self.ours(r, "tokens", "--bare", "--threads", "1", "--only", "check,verify,check_new")
         self.ours(0, "tokens", "--bare", "--threads", "1", "--only", "check_key,sign,sign_in,refresh")
+        self.say("signing in beside questions")
+        self.keep("chiron", 0, sign_ins.measure(self.chiron, 2 if self.quick else 6, 1.5 if self.quick else 2))
         self.say("a thousand creators")
         self.ours(0, "tenants", "--bare")
 

@@ -134,7 +134,6 @@ static void *janitor_run(void *arg)
         pthread_mutex_unlock(&janitor.lock);
         kv_sweep();
         tenants_close_idle(TENANT_IDLE_MS);
-        password_idle();
         struct call c;
         call_init(&c);
         session_sweep(&c);

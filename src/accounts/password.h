@@ -1,5 +1,5 @@
 /* accounts/password.h — a password's hash, and whether it is the one. Argon2id with 19 MiB and two
- * passes; two threads of their own do all of it, a little behind the ones that answer, from a bounded queue: a flood of
+ * passes; two threads of their own do all of it, from a bounded queue: a flood of
  * sign-ins waits for itself and not the others for it. Any thread.
  *     e = strength_check(c, "password", given, (const char *[]){ email, name, NULL });
  *     if (!e) e = password_hash(c, given, &hash);                     // "$argon2id$v=19$m=19456,t=2,p=1$…"            */
@@ -17,8 +17,6 @@ MUST_CHECK enum err password_hash(struct call *c, const char *password, const ch
 /* hash NULL: there is none, which takes as long and is never right. *old_out: right, but hashed with other parameters than now.
  * Errors as password_hash. */
 MUST_CHECK enum err password_check(struct call *c, const char *password, const char *hash, bool *right_out, bool *old_out);
-/* Gives the memory back that no hash needed for half a minute. The janitor calls it once a minute. */
-void password_idle(void);
 /* Ends the threads; nobody may be waiting. They start with the first password. */
 void password_close(void);
 #endif
