@@ -43,8 +43,12 @@ class Results:
             return None
         return statistics.median(x / y if more_is_better else y / x for x, y in pairs)
 
+    def best(self, who, group, name, **keys):
+        """Of a limit the highest that was seen counts: what disturbs a machine can only lower it."""
+        return max((r["per_second"] for r in self.find(who, group, name, **keys)), default=None)
+
     def limit(self, who, form, threads):
-        return self.figure("per_second", who, "machine", "matmul", precision=form, threads=threads)
+        return self.best(who, "machine", "matmul", precision=form, threads=threads)
 
     def share(self, who, form, threads, name="bulk", group="embed"):
         rate = self.figure("per_second_median", who, group, name, precision=form, threads=threads)
@@ -176,7 +180,7 @@ def limits_table(r):
             one, two = r.limit(who, form, 1), r.limit(who, form, 2)
             if one:
                 rows.append((f"matrix products, {form}{words}", num(one / 1e9, " GOP/s"), num(two / 1e9 if two else None, " GOP/s")))
-    one, two = (r.figure("per_second", CHIRON, "machine", "memory_read", threads=t) for t in (1, 2))
+    one, two = (r.best(CHIRON, "machine", "memory_read", threads=t) for t in (1, 2))
     rows.append(("reading memory", num(one / 1e9 if one else None, " GB/s"), num(two / 1e9 if two else None, " GB/s")))
     return table(("limit", "1 thread", "2 threads"), rows)
 
