@@ -106,7 +106,7 @@ static int64_t turns_of(const char *user)
 }
 
 struct claimer {
-    char        user[16];
+    char        user[32];
     const char *token;
     enum err    e;
 };
