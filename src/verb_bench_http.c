@@ -3,15 +3,9 @@
  * demo's documents or already there (--url), so that another program that answers the same route can be asked the same
  * in the same run. Both share this machine's cores with the load. */
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,18 +13,20 @@
 #include "accounts/accounts.h"
 #include "store/store.h"
 #include "verb_bench.h"
+#include "verb_child.h"
 
 #define EMAIL    "bench@example.com"
 #define PASSWORD "slow rivers carry stones"
 
-enum { START_S = 60, STOP_S = 10, SAME = 10, MANY_CLIENTS = 100, CLIENTS = 8 };
+enum { SAME = 10, MANY_CLIENTS = 100, CLIENTS = 8 };
 
 struct server {
     pid_t       pid;
     int         port;
     const char *host, *token;
-    bool        ours;
+    bool        ours;                    /* started here */
     double      start_ms;
+    struct verb_child child;             /* when ours */
 };
 
 static const struct shape {
@@ -63,67 +59,6 @@ static void put_body(void *arg, uint64_t i, struct buf *out)
 }
 
 /* ---- the server's process ---- */
-
-static double cpu_of(pid_t pid)
-{
-    char          path[64];
-    unsigned long user = 0, system_ = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *f = pid > 0 ? fopen(path, "re") : NULL;
-    if (f && fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system_) != 2) user = system_ = 0;
-    if (f) fclose(f);
-    return (double)(user + system_) / (double)sysconf(_SC_CLK_TCK);
-}
-
-static double resident_mib(pid_t pid)
-{
-    char path[64];
-    long pages = 0;
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-    FILE *f = pid > 0 ? fopen(path, "re") : NULL;
-    if (f && fscanf(f, "%*d %ld", &pages) != 1) pages = 0;
-    if (f) fclose(f);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
-}
-
-static int free_port(void)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t          n = sizeof a;
-    int                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port = 0;
-    if (fd >= 0 && !bind(fd, (struct sockaddr *)&a, sizeof a) && !getsockname(fd, (struct sockaddr *)&a, &n)) port = ntohs(a.sin_port);
-    if (fd >= 0) close(fd);
-    return port;
-}
-
-static bool is_ready(const struct server *s)
-{
-    static const char  ask[] = "GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)s->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    char               answer[13] = "";
-    int                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0 && !connect(fd, (struct sockaddr *)&to, sizeof to)
-           && send(fd, ask, sizeof ask - 1, MSG_NOSIGNAL) == (ssize_t)sizeof ask - 1
-           && recv(fd, answer, sizeof answer - 1, MSG_WAITALL) == (ssize_t)sizeof answer - 1;
-    if (fd >= 0) close(fd);
-    return ok && !memcmp(answer, "HTTP/1.1 200", 12);
-}
-
-static void server_stop(struct server *s)
-{
-    if (!s->ours || s->pid <= 0) return;
-    kill(s->pid, SIGTERM);
-    for (int i = 0; i < STOP_S * 100; i++) {
-        if (waitpid(s->pid, NULL, WNOHANG) == s->pid) {
-            s->pid = 0;
-            return;
-        }
-        usleep(10000);
-    }
-    kill(s->pid, SIGKILL);
-    waitpid(s->pid, NULL, 0);
-    s->pid = 0;
-}
 
 /* In a process of its own, so that nothing of it is left in the one that asks: the demo's documents into b->dir, and a
  * token to read them with into the pipe. */
@@ -173,40 +108,17 @@ static enum err server_start(struct bench *b, struct server *s)
     struct call *c = &b->v->call;
     enum err     e = documents_in(b, s);
     if (e) return e;
+    /* One user asks as fast as the machine answers: counted like everybody, but never refused. */
+    static const char *const settings[] = { "LIMIT_RAG", "1000000000/60", "LIMIT_USER", "1000000000/60", "LIMIT_CREATOR", "1000000000/60",
+                                            "LIMIT_AUTH", "0", NULL };
+    s->child = (struct verb_child){ .data = b->dir, .log = arena_printf(&c->mem, "%s/log", b->dir), .settings = settings, .demo = true };
+    e = verb_child_start(c, &s->child);
+    if (e) return e;
     s->host = "127.0.0.1";
-    s->port = free_port();
-    const char *where = arena_printf(&c->mem, "%s:%d", s->host, s->port), *log = arena_printf(&c->mem, "%s/log", b->dir);
-    double      begun = bench_now();
-    s->pid = fork();
-    if (s->pid == 0) {
-        int out = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (out >= 0) {
-            dup2(out, STDOUT_FILENO);
-            dup2(out, STDERR_FILENO);
-        }
-        setenv("LOG_LEVEL", "warn", 1);
-        /* One user asks as fast as the machine answers: counted like everybody, but never refused. */
-        setenv("LIMIT_RAG", "1000000000/60", 1);
-        setenv("LIMIT_USER", "1000000000/60", 1);
-        setenv("LIMIT_CREATOR", "1000000000/60", 1);
-        setenv("LIMIT_AUTH", "0", 1);
-        execl(b->self, "chiron", "serve", "--demo", "--data", b->dir, "--listen", where, (char *)NULL);
-        _exit(127);
-    }
-    if (s->pid < 0) return fail(c, ERR_BUSY, "cannot start a server: %s", strerror(errno));
+    s->port = s->child.port;
+    s->pid = s->child.pid;
+    s->start_ms = s->child.start_ms;
     s->ours = true;
-    while (!is_ready(s)) {
-        if (waitpid(s->pid, NULL, WNOHANG) == s->pid) {
-            s->pid = 0;
-            return fail(c, ERR_IO, "the server ended while it started");
-        }
-        if (bench_now() - begun > START_S) return fail(c, ERR_TIMEOUT, "the server is not ready after %d s", START_S);
-        usleep(500);
-        e = call_check(c);
-        if (e) return e;
-    }
-    s->start_ms = (bench_now() - begun) * 1000;
     return OK;
 }
 
@@ -231,15 +143,15 @@ static enum err measure(struct bench *b, const struct server *s, const struct sh
     int64_t              bad = 0;
     arena_init(&a.mem, 1 << 20);
     bench_samples_init(&got, BENCH_SAMPLES);
-    double   cpu = cpu_of(s->pid), from = bench_now();
+    double   cpu = verb_child_cpu(s->pid), from = bench_now();
     enum err e = bench_load(&b->v->call, &l, &got, &bad);
     double   took = bench_now() - from;
     /* The server's time, not the load's; counted over the warm-up too. */
-    got.cpu_s = took > 0 ? (cpu_of(s->pid) - cpu) * l.seconds / took : 0;
+    got.cpu_s = took > 0 ? (verb_child_cpu(s->pid) - cpu) * l.seconds / took : 0;
     if (!e && bad) e = fail(&b->v->call, ERR_UPSTREAM, "%s: %lld replies were not 200", shape->name, (long long)bad);
     if (!e)
         bench_put(b, &(struct bench_row){ .group = "http", .name = shape->name, .clients = l.clients, .per = "requests", .things = 1,
-                                          .extra = resident_mib(s->pid), .extra_name = s->pid > 0 ? "resident_mib" : NULL,
+                                          .extra = verb_child_resident(s->pid), .extra_name = s->pid > 0 ? "resident_mib" : NULL,
                                           .ids = shape->ids }, &got);
     bench_samples_dispose(&got);
     arena_dispose(&a.mem);
@@ -255,14 +167,14 @@ enum err bench_http(struct bench *b)
         bench_samples_init(&start, 1);
         bench_samples_add(&start, s.start_ms);
         start.wall_s = s.start_ms / 1000;
-        start.cpu_s = cpu_of(s.pid);
+        start.cpu_s = verb_child_cpu(s.pid);
         if (bench_wants(b, "start"))
-            bench_put(b, &(struct bench_row){ .group = "http", .name = "start", .per = "starts", .things = 1, .extra = resident_mib(s.pid),
+            bench_put(b, &(struct bench_row){ .group = "http", .name = "start", .per = "starts", .things = 1, .extra = verb_child_resident(s.pid),
                                               .extra_name = "resident_mib" }, &start);
         bench_samples_dispose(&start);
     }
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes && !e; i++)
         if (bench_wants(b, shapes[i].name) && (s.ours || !shapes[i].account)) e = measure(b, &s, &shapes[i]);
-    server_stop(&s);
+    verb_child_stop(&s.child);
     return e;
 }
